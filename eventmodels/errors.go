@@ -1,0 +1,65 @@
+package eventmodels
+
+import (
+	"fmt"
+
+	"github.com/memsql/errors"
+)
+
+const (
+	// ErrDecode is (errors.Is) the error of an event whose payload does not
+	// fit its topic's type. The event follows its handler's OnFailure without
+	// being tried again. See [DecodeError].
+	ErrDecode errors.String = "event cannot be decoded"
+	// ErrAlreadyProcessed says that an exactly-once handler has handled the
+	// event before.
+	ErrAlreadyProcessed errors.String = "event has already been processed"
+	// TimeoutErr is (errors.Is) the error of a handler that has used up its
+	// timeout.
+	TimeoutErr errors.String = "handler timeout used up"
+	// NotImplementedErr is the error of what a backend cannot do, such as
+	// transactions without a database.
+	NotImplementedErr errors.String = "not implemented by this backend"
+
+	// ErrNotConnected says that a transaction has produced events before its
+	// database was given to a Library with Configure.
+	ErrNotConnected errors.String = "the database connection is not connected to a Library; call Library.Configure with it first"
+	// ErrCommitUnknown says that the connection was lost during COMMIT: the
+	// transaction, and with it its events, may have taken effect or not.
+	// Look at the data before trying again.
+	ErrCommitUnknown errors.String = "the connection was lost during COMMIT; whether the transaction took effect is unknown"
+	// ErrTransactionEnded says that the transaction was ended with raw SQL
+	// before the library could add its events: they are not sent.
+	ErrTransactionEnded errors.String = "the transaction was ended with raw SQL before its events were stored; return from the function given to Transact instead"
+	// ErrLeaseLost says that another process holds the relay's lease now.
+	ErrLeaseLost errors.String = "the relay's lease is held by another process"
+)
+
+// DecodeError says why a payload could not be decoded. It never quotes the
+// payload.
+type DecodeError struct {
+	Topic, ID, ContentType string
+	// Reason says what is wrong and where.
+	Reason string
+}
+
+// Error names the event and the reason.
+func (e *DecodeError) Error() string {
+	return fmt.Sprintf("event %q of topic %s (content type %q) cannot be decoded: %s", e.ID, e.Topic, e.ContentType, e.Reason)
+}
+
+// Is makes errors.Is(err, ErrDecode) true.
+func (e *DecodeError) Is(target error) bool { return target == ErrDecode }
+
+// ClusterMismatchError says that the outbox belongs to another Kafka cluster
+// than the one that the Library is connected to. If that is meant, as after a
+// move to a new cluster, delete the scope's row in events_lease.
+type ClusterMismatchError struct {
+	Scope, Recorded, Connected string
+}
+
+// Error says what to do.
+func (e *ClusterMismatchError) Error() string {
+	return fmt.Sprintf("the outbox (scope %q) is relayed to Kafka cluster %q, but the configured brokers are cluster %q; nothing is sent. "+
+		"Check the broker addresses; if the move is meant, delete the row of this scope in events_lease", e.Scope, e.Recorded, e.Connected)
+}

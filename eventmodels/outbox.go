@@ -1,0 +1,151 @@
+package eventmodels
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// OutboxRow is an event in the outbox.
+type OutboxRow struct {
+	// Seq is drawn by the database when the row is inserted.
+	Seq int64
+	// ID is the row's UUIDv7.
+	ID uuid.UUID
+	// Topic is the wire topic.
+	Topic string
+	// Key is nil for a record without key.
+	Key []byte
+	// Headers are the record's headers as the Kafka record format (v2)
+	// writes them, their count first. A store keeps them as they are.
+	Headers []byte
+	// Payload is nil for a tombstone.
+	Payload []byte
+	// CreatedAt becomes the record's timestamp.
+	CreatedAt time.Time
+}
+
+// OutboxKey identifies a row. A bare Seq can be issued again after a lossy
+// recovery.
+type OutboxKey struct {
+	Seq int64
+	ID  uuid.UUID
+}
+
+// OutboxKey returns what identifies the row.
+func (r *OutboxRow) OutboxKey() OutboxKey { return OutboxKey{Seq: r.Seq, ID: r.ID} }
+
+// SeqRange is a range of seqs, both ends included.
+type SeqRange struct{ Lo, Hi int64 }
+
+// OutboxRead asks for rows of a scope: those with a seq in Gaps or above
+// Hint, in the order of seq, at most Limit.
+type OutboxRead struct {
+	Scope string
+	// Gaps are ordered, do not overlap and lie at or below Hint.
+	Gaps []SeqRange
+	Hint int64
+	// Limit is at least 1.
+	Limit int
+	// Held are wire topics whose rows are returned without key, headers and
+	// payload: they cannot be sent now.
+	Held []string
+}
+
+// OutboxPage is the answer to an [OutboxRead], all of it from one snapshot.
+type OutboxPage struct {
+	Rows []OutboxRow
+	// Xmin and Xmax are the snapshot's: every transaction below Xmin has
+	// ended, none at or above Xmax is visible. A transaction has its id
+	// before it draws a seq. Both are 0 where the backend has no such proof.
+	Xmin, Xmax uint64
+}
+
+// Lease is the right to relay a scope.
+type Lease struct {
+	Scope string
+	// Owner is unique to the process and its Library.
+	Owner string
+	// Epoch grows by one with every change of owner; it is the producer
+	// epoch of what the owner writes to Kafka.
+	Epoch int16
+	// ProducerID is -1 until SetProducer was called.
+	ProducerID int64
+	// ClusterID is the Kafka cluster that the outbox is sent to.
+	ClusterID string
+}
+
+// LeaseState is what a lease row says.
+type LeaseState struct {
+	Owner string
+	// Live says that the lease has not expired by the database's clock.
+	Live bool
+}
+
+// OutboxStats describe an outbox.
+type OutboxStats struct {
+	Rows, Parked int64
+	// OldestAge is the age of the oldest row by the database's clock; 0 for
+	// an empty outbox.
+	OldestAge time.Duration
+}
+
+// ParkedRow is an event that Kafka refused for itself.
+type ParkedRow struct {
+	OutboxRow
+	Error    string
+	ParkedAt time.Time
+}
+
+// OutboxStore is what a database backend answers the relay: facts, one
+// statement each, in autocommit, at READ COMMITTED. The algorithm lives in
+// the package eventdb.
+//
+// Times are by the database's clock (SQLite: the process's). Methods may be
+// called by several goroutines at once. A method whose connection is lost
+// returns the error; the next call connects again.
+type OutboxStore interface {
+	// AcquireLease takes the lease of a scope if it is free, expired or
+	// already owner's, with a new epoch. held is false, and only Owner of the
+	// lease set, if another owner's lease is live. A first lease records
+	// clusterID; if another cluster is recorded the error is a
+	// [*ClusterMismatchError].
+	AcquireLease(ctx context.Context, scope, owner, clusterID string, ttl time.Duration) (l Lease, held bool, err error)
+	// SetProducer records the producer id, and the epoch to begin with, for
+	// the holder of l. [ErrLeaseLost] if it is l's no more.
+	SetProducer(ctx context.Context, l Lease, producerID int64, epoch int16) (Lease, error)
+	// RenewLease extends l to ttl from now. [ErrLeaseLost] if another owner
+	// has it or its epoch has changed; a lease that has expired but that
+	// nobody has taken is renewed.
+	RenewLease(ctx context.Context, l Lease, ttl time.Duration) error
+	// ReleaseLease lets l expire at once, if it is still l's.
+	ReleaseLease(ctx context.Context, l Lease) error
+	// LookLease returns what the scope's row says, zero if there is none.
+	LookLease(ctx context.Context, scope string) (LeaseState, error)
+
+	// ReadOutbox reads; see [OutboxRead].
+	ReadOutbox(ctx context.Context, read OutboxRead) (OutboxPage, error)
+	// DeleteOutbox deletes the rows with these keys; those that are gone
+	// are not an error.
+	DeleteOutbox(ctx context.Context, scope string, keys []OutboxKey) error
+	// ParkOutbox moves a row to the parked ones.
+	ParkOutbox(ctx context.Context, scope string, key OutboxKey, reason string) error
+	// Stats counts.
+	Stats(ctx context.Context, scope string) (OutboxStats, error)
+
+	// DeleteMarks deletes up to limit marks that were made longer than age
+	// ago, and returns how many.
+	DeleteMarks(ctx context.Context, age time.Duration, limit int) (int, error)
+
+	// Wake tells the relays of other processes that a scope has new rows or
+	// that its lease is free. A backend that cannot does nothing.
+	Wake(ctx context.Context, scope string) error
+	// Listen calls wake for each Wake of another process until ctx ends or
+	// the connection is lost. listening is closed once no later Wake can be
+	// missed. A backend that cannot returns errors.ErrUnsupported at once.
+	Listen(ctx context.Context, scope string, listening chan<- struct{}, wake func()) error
+
+	// Close closes the store's connections.
+	Close() error
+}
