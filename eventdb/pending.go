@@ -1,0 +1,81 @@
+package eventdb
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+)
+
+// Pending makes a transaction type that embeds it one that can produce
+// events ([eventmodels.EnhancedTX]). Its zero value is ready. Events are
+// encoded and checked when they are produced and kept in memory until just
+// before COMMIT.
+type Pending struct {
+	mu     sync.Mutex
+	encode encoder // nil outside of Transact
+	events []eventmodels.ProducingEvent
+	rows   []eventmodels.OutboxRow
+	err    error // of the first event that is wrong
+}
+
+// encoder makes the outbox row of an event.
+type encoder func(eventmodels.ProducingEvent) (eventmodels.OutboxRow, error)
+
+// bound is a transaction type that embeds Pending.
+type bound interface {
+	bindEncoder(encoder)
+	pendingRows() ([]eventmodels.OutboxRow, error)
+}
+
+// Produce adds events to the transaction. What is wrong with one of them is
+// the result of Transact, which then rolls back.
+func (p *Pending) Produce(events ...eventmodels.ProducingEvent) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, event := range events {
+		p.events = append(p.events, event)
+		if p.encode == nil {
+			p.fail(event, eventmodels.ErrNotConnected)
+			continue
+		}
+		row, err := p.encode(event)
+		if err != nil {
+			p.fail(event, err)
+			continue
+		}
+		p.rows = append(p.rows, row)
+	}
+}
+
+// GetPendingEvents returns the events produced so far.
+func (p *Pending) GetPendingEvents() []eventmodels.ProducingEvent {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]eventmodels.ProducingEvent(nil), p.events...)
+}
+
+func (p *Pending) fail(event eventmodels.ProducingEvent, err error) {
+	if p.err == nil {
+		p.err = produceError(event, err)
+	}
+}
+
+func produceError(event eventmodels.ProducingEvent, err error) error {
+	if event == nil {
+		return fmt.Errorf("tx.Produce of a nil event: %w", err)
+	}
+	return fmt.Errorf("tx.Produce of an event for topic %q: %w", event.GetTopic(), err)
+}
+
+func (p *Pending) bindEncoder(encode encoder) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.encode = encode
+}
+
+func (p *Pending) pendingRows() ([]eventmodels.OutboxRow, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rows, p.err
+}
