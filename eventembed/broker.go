@@ -1,0 +1,154 @@
+package eventembed
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+// ErrClosed is what a closed broker's methods return.
+var ErrClosed = errors.New("eventembed: the broker is closed")
+
+// Broker is a running cluster, usually of one broker. Its methods may be
+// called at the same time, and Close at any time.
+type Broker struct {
+	config  config
+	cluster *kfake.Cluster
+	addrs   []string
+
+	listeners []*listener // by node id
+
+	done  chan struct{}  // closed when Close begins
+	ended chan struct{}  // closed when Close is done
+	conns sync.WaitGroup // open connections
+	calls sync.WaitGroup // calls to cluster that are under way
+
+	mu     sync.Mutex
+	closed bool // no new call may begin
+}
+
+// Start starts a cluster. The error names the option that cannot be used, or
+// says what failed: a port that is taken, a directory that cannot be read or
+// that another broker uses.
+func Start(options ...Option) (*Broker, error) {
+	c := defaults()
+	for _, o := range options {
+		o(&c)
+	}
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	b := &Broker{config: c, done: make(chan struct{}), ended: make(chan struct{})}
+	cluster, err := kfake.NewCluster(b.clusterOptions()...)
+	if err != nil {
+		for _, l := range b.listeners {
+			l.Close()
+		}
+		return nil, fmt.Errorf("eventembed: start: %w", err)
+	}
+	b.cluster = cluster
+	for _, l := range b.listeners {
+		b.addrs = append(b.addrs, l.addr.String())
+	}
+	for _, t := range c.topics {
+		if cluster.TopicInfo(t.name) != nil {
+			continue
+		}
+		if err := cluster.CreateTopic(t.name, t.partitions, nil); err != nil {
+			b.Close()
+			return nil, fmt.Errorf("eventembed: create topic %s: %w", t.name, err)
+		}
+	}
+	return b, nil
+}
+
+// MustStart is [Start] for tests and examples: it panics on an error.
+func MustStart(options ...Option) *Broker {
+	b, err := Start(options...)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// clusterOptions says the configuration in kfake's words.
+func (b *Broker) clusterOptions() []kfake.Opt {
+	ports := make([]int, b.config.brokers)
+	for i := range ports {
+		if b.config.port > 0 {
+			ports[i] = b.config.port + i
+		}
+	}
+	opts := []kfake.Opt{
+		kfake.Ports(ports...),
+		kfake.ClusterID(b.config.clusterID),
+		kfake.BrokerConfigs(b.config.configs),
+		// The cluster opens its ports in the order of its node ids.
+		kfake.ListenFn(func(network, address string) (net.Listener, error) {
+			port, err := b.config.listen(network, address)
+			if err != nil {
+				return nil, err
+			}
+			l := newListener(b, int32(len(b.listeners)), port)
+			b.listeners = append(b.listeners, l)
+			return l, nil
+		}),
+	}
+	if b.config.dir != "" {
+		opts = append(opts, kfake.DataDir(b.config.dir))
+	}
+	if b.config.auto {
+		opts = append(opts, kfake.AllowAutoTopicCreation())
+	}
+	if b.config.logger != nil {
+		opts = append(opts, kfake.WithLogger(clusterLogger{b.config.logger}))
+	}
+	if len(b.config.users) > 0 {
+		opts = append(opts, kfake.EnableSASL())
+		for _, u := range b.config.users {
+			opts = append(opts, kfake.Superuser(u.mechanism, u.name, u.password))
+		}
+	}
+	return opts
+}
+
+// Addrs is the brokers' addresses, host:port, in the order of their node ids,
+// which count from 0.
+func (b *Broker) Addrs() []string { return append([]string(nil), b.addrs...) }
+
+// Close ends the cluster and all connections to it, and returns when they have
+// ended. What faults have held is released first. It can be called several
+// times; every call returns nil after the first has done the work.
+func (b *Broker) Close() error {
+	b.mu.Lock()
+	first := !b.closed
+	b.closed = true
+	b.mu.Unlock()
+	if !first {
+		<-b.ended
+		return nil
+	}
+	close(b.done)
+	b.calls.Wait()
+	b.cluster.Close()
+	b.conns.Wait()
+	close(b.ended)
+	return nil
+}
+
+// call runs fn, which asks the cluster something. The cluster answers in its
+// own goroutine and never after it has been closed, so Close waits for calls.
+func (b *Broker) call(fn func() error) error {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return ErrClosed
+	}
+	b.calls.Add(1)
+	b.mu.Unlock()
+	defer b.calls.Done()
+	return fn()
+}

@@ -1,0 +1,155 @@
+package eventembed
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Dialer is one client's way into a [Network]: what a network cable is to a
+// machine. All connections that were made with it can be cut, stalled or
+// slowed, and nobody else's are. Its methods may be called at the same time.
+type Dialer struct {
+	network *Network
+	name    string
+	link    *link
+
+	mu    sync.Mutex
+	conns map[*dialedConn]struct{} // open
+}
+
+func newDialer(n *Network, name string) *Dialer {
+	return &Dialer{
+		network: n,
+		name:    name,
+		link:    &link{state: linkState{changed: make(chan struct{})}},
+		conns:   make(map[*dialedConn]struct{}),
+	}
+}
+
+// DialContext connects to the broker that listens at address; see
+// [Network.DialContext]. While the dialer is stalled it waits, until ctx is
+// done; while it is cut, the error wraps syscall.EHOSTUNREACH.
+func (d *Dialer) DialContext(ctx context.Context, _, address string) (net.Conn, error) {
+	c, err := d.dial(ctx, address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: dial %s on the virtual network: %w", d.name, address, err)
+	}
+	return c, nil
+}
+
+func (d *Dialer) dial(ctx context.Context, address string) (net.Conn, error) {
+	for {
+		state := d.link.current()
+		if state.cut {
+			return nil, syscall.EHOSTUNREACH
+		}
+		if !state.stalled {
+			break
+		}
+		select {
+		case <-state.changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	pipe, err := d.network.connect(ctx, d.name, address, d.link)
+	if err != nil {
+		return nil, err
+	}
+	c := &dialedConn{pipeConn: pipe, dialer: d}
+	d.mu.Lock()
+	// A Cut between the look at the link and here has not seen this
+	// connection.
+	cut := d.link.current().cut
+	if !cut {
+		d.conns[c] = struct{}{}
+	}
+	d.mu.Unlock()
+	if cut {
+		c.reset()
+		return nil, syscall.EHOSTUNREACH
+	}
+	return c, nil
+}
+
+// Cut resets all connections of this dialer, at both ends, and refuses new
+// ones until Restore.
+func (d *Dialer) Cut() {
+	d.link.change(func(s *linkState) { s.cut = true })
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for c := range d.conns {
+		c.reset()
+	}
+	clear(d.conns)
+}
+
+// Stall lets nothing through in either direction until Restore, without an
+// error at either end, as when a switch drops all packets: what was written
+// waits and arrives later, new connections wait, and only the ends' own
+// timeouts tell that something is wrong.
+func (d *Dialer) Stall() { d.link.change(func(s *linkState) { s.stalled = true }) }
+
+// Restore ends Cut and Stall. It does not change the latency.
+func (d *Dialer) Restore() {
+	d.link.change(func(s *linkState) { s.cut, s.stalled = false, false })
+}
+
+// SetLatency makes everything that is written from now on arrive d later, in
+// each direction, so that an answer takes twice d. Zero, the default, is no
+// latency.
+func (d *Dialer) SetLatency(latency time.Duration) {
+	d.link.change(func(s *linkState) { s.latency = latency })
+}
+
+// Conns is the number of open connections of this dialer.
+func (d *Dialer) Conns() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.conns)
+}
+
+// link is the state of a dialer, shared by its connections.
+type link struct {
+	mu    sync.Mutex
+	state linkState
+}
+
+type linkState struct {
+	cut     bool
+	stalled bool
+	latency time.Duration
+	changed chan struct{} // closed at the next change
+}
+
+func (l *link) current() linkState {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state
+}
+
+func (l *link) change(edit func(*linkState)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	edit(&l.state)
+	close(l.state.changed)
+	l.state.changed = make(chan struct{})
+}
+
+// dialedConn is the client's end of a virtual connection.
+type dialedConn struct {
+	*pipeConn
+	dialer *Dialer
+}
+
+// Close closes the connection.
+func (c *dialedConn) Close() error {
+	c.dialer.mu.Lock()
+	delete(c.dialer.conns, c)
+	c.dialer.mu.Unlock()
+	return c.pipeConn.Close()
+}
