@@ -51,15 +51,38 @@ type OutboxRead struct {
 	// Held are wire topics whose rows are returned without key, headers and
 	// payload: they cannot be sent now.
 	Held []string
+	// Draw asks a [ProofXID] backend to draw a transaction id for
+	// OutboxPage.Drawn.
+	Draw bool
 }
+
+// ProofKind is how a backend knows that a seq that was skipped will never
+// appear.
+type ProofKind int
+
+const (
+	// ProofClock: it does not know, and time has to do.
+	ProofClock ProofKind = iota
+	// ProofXID: transactions have an id before they draw a seq, and a
+	// snapshot says which have ended (PostgreSQL).
+	ProofXID
+	// ProofSerial: one transaction writes at a time, so commits are in the
+	// order of seq (SQLite).
+	ProofSerial
+)
 
 // OutboxPage is the answer to an [OutboxRead], all of it from one snapshot.
 type OutboxPage struct {
-	Rows []OutboxRow
-	// Xmin and Xmax are the snapshot's: every transaction below Xmin has
-	// ended, none at or above Xmax is visible. A transaction has its id
-	// before it draws a seq. Both are 0 where the backend has no such proof.
-	Xmin, Xmax uint64
+	Rows  []OutboxRow
+	Proof ProofKind
+	// Xmin, with ProofXID, is the snapshot's: every transaction with an id
+	// below it has ended.
+	Xmin uint64
+	// Drawn, with ProofXID and OutboxRead.Draw, is a transaction id that was
+	// assigned after ReadOutbox was called. (A snapshot's xmax will not do: it
+	// is one above the highest id that has ended, and a transaction that runs
+	// may have an id above it.)
+	Drawn uint64
 }
 
 // Lease is the right to relay a scope.
