@@ -51,6 +51,26 @@ func (e *DecodeError) Error() string {
 // Is makes errors.Is(err, ErrDecode) true.
 func (e *DecodeError) Is(target error) bool { return target == ErrDecode }
 
+// InvalidEventError says why an event cannot be produced. Errors of the
+// event's own Marshal are wrapped.
+type InvalidEventError struct {
+	// Topic is "" for a nil event.
+	Topic  string
+	Reason string
+	Err    error
+}
+
+// Error names the topic and the reason.
+func (e *InvalidEventError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("event for topic %q: %s: %v", e.Topic, e.Reason, e.Err)
+	}
+	return fmt.Sprintf("event for topic %q: %s", e.Topic, e.Reason)
+}
+
+// Unwrap returns the cause.
+func (e *InvalidEventError) Unwrap() error { return e.Err }
+
 // ClusterMismatchError says that the outbox belongs to another Kafka cluster
 // than the one that the Library is connected to. If that is meant, as after a
 // move to a new cluster, delete the scope's row in events_lease.

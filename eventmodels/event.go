@@ -18,7 +18,8 @@ type Event[E any] struct {
 	// Payload is Data decoded by the codec of ContentType.
 	Payload E
 	// Headers are the record's headers, without those that carry the
-	// CloudEvents attributes.
+	// CloudEvents attributes above; extension attributes are there under
+	// their header's name ("ce_…").
 	Headers map[string][]string
 	// Timestamp is when the event happened (ce_time), or the record's
 	// timestamp if the producer did not say.

@@ -16,9 +16,9 @@ type ProducingEvent interface {
 	GetTimestamp() time.Time
 	// GetTopic returns the name of the topic, without prefix.
 	GetTopic() string
-	// GetHeaders returns headers for the record; nil means none. Names
-	// that begin with "ce_" and "content-type" belong to CloudEvents and
-	// are refused.
+	// GetHeaders returns headers for the record; nil means none. The names
+	// of the CloudEvents attributes ("ce_id", "content-type" and so on) are
+	// refused; "ce_" with another name is an extension attribute.
 	GetHeaders() map[string][]string
 }
 

@@ -11,6 +11,9 @@ import (
 // wire topic.
 type Record = kgo.Record
 
+// Header is a header of a record.
+type Header = kgo.RecordHeader
+
 // WireTopic is the name of a topic in the cluster: the application's name
 // with the library's prefix.
 type WireTopic string

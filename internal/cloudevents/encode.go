@@ -1,0 +1,107 @@
+package cloudevents
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/kafka"
+)
+
+// Encoded is an event as it goes into a record or an outbox row.
+type Encoded struct {
+	// ID is the event's, or the UUIDv7 given to it.
+	ID string
+	// Key is nil for an event without key.
+	Key []byte
+	// Headers are the attributes and then the event's own, by name.
+	Headers []kafka.Header
+	// Payload is nil for a tombstone.
+	Payload []byte
+	// Timestamp is when the event happened.
+	Timestamp time.Time
+}
+
+// Defaults are what an event gets that does not say it itself.
+type Defaults struct {
+	ID     uuid.UUID
+	Source string
+	Now    time.Time
+}
+
+// Encode encodes an event. Its errors are [*eventmodels.InvalidEventError].
+// The topic's name is the caller's to check.
+func Encode(event eventmodels.ProducingEvent, d Defaults) (Encoded, error) {
+	payload, contentType, err := marshal(event)
+	if err != nil {
+		return Encoded{}, &eventmodels.InvalidEventError{Topic: event.GetTopic(), Reason: "it cannot be encoded", Err: err}
+	}
+	own := event.GetHeaders()
+	for name := range own {
+		if name == "" || reserved(name) {
+			return Encoded{}, &eventmodels.InvalidEventError{Topic: event.GetTopic(), Reason: fmt.Sprintf("the header name %q is not allowed (set CloudEvents attributes with the event's methods)", name)}
+		}
+	}
+	var attributes eventmodels.Attributes
+	if a, ok := event.(eventmodels.AttributedEvent); ok {
+		attributes = a.Attributes()
+	}
+	at := event.GetTimestamp()
+	if at.IsZero() {
+		at = d.Now
+	}
+	e := Encoded{ID: attributes.ID, Payload: payload, Timestamp: at}
+	if e.ID == "" {
+		e.ID = d.ID.String()
+	}
+	if key := event.GetKey(); key != "" {
+		e.Key = []byte(key)
+	}
+	e.Headers = make([]kafka.Header, 0, 6+len(own))
+	e.add(headerID, e.ID)
+	e.add(headerSource, orElse(attributes.Source, d.Source))
+	e.add(headerSpecVersion, orElse(attributes.SpecVersion, specVersion))
+	e.add(headerType, orElse(attributes.Type, event.GetTopic()))
+	e.add(headerTime, at.UTC().Format(time.RFC3339Nano))
+	if attributes.Subject != "" {
+		e.add(headerSubject, attributes.Subject)
+	}
+	if attributes.DataSchema != "" {
+		e.add(headerDataSchema, attributes.DataSchema)
+	}
+	if contentType != "" {
+		e.add(headerContentType, contentType)
+	}
+	if len(own) > 0 {
+		for _, name := range slices.Sorted(maps.Keys(own)) {
+			for _, value := range own[name] {
+				e.add(name, value)
+			}
+		}
+	}
+	return e, nil
+}
+
+func (e *Encoded) add(name, value string) {
+	e.Headers = append(e.Headers, kafka.Header{Key: name, Value: []byte(value)})
+}
+
+func marshal(event eventmodels.ProducingEvent) (payload []byte, contentType string, err error) {
+	if e, ok := event.(eventmodels.SelfMarshalingEvent); ok {
+		return e.Marshal()
+	}
+	payload, err = json.Marshal(event)
+	return payload, eventmodels.ContentTypeJSON, err
+}
+
+func orElse(value, otherwise string) string {
+	if value == "" {
+		return otherwise
+	}
+	return value
+}
