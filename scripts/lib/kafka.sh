@@ -118,6 +118,7 @@ kafka_properties() {
 # kafka_create BROKERS lays out a new cluster.
 kafka_create() {
 	local brokers=$1 port node cluster formats=()
+	rm -rf "$RUN"/kafka-[1-9]* "$RUN/kafka.ports" # what a start that failed has left
 	port=$(ports_pick "${EVENTS_KAFKA_PORT:-19092}" 10 10) || return 1
 	seq "$port" $((port + 9)) >"$RUN/kafka.ports"
 	# A cluster id is a UUID in base64: 22 letters of which the last carries two bits. The same name gives the same id, two

@@ -90,9 +90,8 @@ postgres_start() {
 	postgres_run pg_isready --quiet --host=127.0.0.1 --port="$(postgres_port)" --timeout=10
 }
 
-# postgres_database creates the database of the DSN, once.
+# postgres_database creates the database of the DSN; the file says that the server is complete.
 postgres_database() {
-	[[ -e $RUN/postgres.database ]] && return 0
 	PGPASSWORD=events postgres_run createdb --host=127.0.0.1 --port="$(postgres_port)" --username=events events &&
 		touch "$RUN/postgres.database"
 }
@@ -111,11 +110,12 @@ postgres_stop() {
 # postgres_up starts it where it does not run.
 postgres_up() {
 	postgres_require || return 1
-	process_pid "$RUN/postgres.pid" >/dev/null && return 0
-	if [[ ! -e $RUN/postgres.folder ]]; then
-		postgres_create || return 1
+	if has_postgres; then
+		process_pid "$RUN/postgres.pid" >/dev/null || postgres_start
+		return
 	fi
-	postgres_start && postgres_database
+	postgres_remove # what a start that failed has left
+	postgres_create && postgres_start && postgres_database
 }
 
 # postgres_remove stops it and removes its data.
@@ -123,5 +123,5 @@ postgres_remove() {
 	local folder
 	postgres_stop fast || postgres_stop immediate || warn 'PostgreSQL does not stop'
 	folder=$(postgres_folder) || return 0
-	[[ $folder == */seed-events-postgres.* ]] && rm -rf "$folder"
+	[[ $folder == */seed-events-postgres.* ]] && rm -rf "$folder" "$RUN/postgres.folder" "$RUN/postgres.ports"
 }

@@ -65,8 +65,13 @@ ports_pick() {
 	return 1
 }
 
-# log_tail FILE shows the end of a server's log under its name.
+# log_tail FILE shows the end of a server's log under its name, and its first errors: a server that gives up often
+# prints a page about its shutdown after the reason.
 log_tail() {
 	warn "the end of $1:"
-	tail -n 25 "$1" 2>/dev/null | sed 's/^/    /' >&2 || true
+	tail -n 15 "$1" 2>/dev/null | sed 's/^/    /' >&2 || true
+	if grep -qE '(ERROR|FATAL|Exception)' "$1" 2>/dev/null; then
+		warn 'its first errors:'
+		grep -m 5 -A 2 -E '(ERROR|FATAL|Exception)' "$1" | sed 's/^/    /' >&2 || true
+	fi
 }
