@@ -1,0 +1,50 @@
+package gapset
+
+import (
+	"math"
+	"time"
+)
+
+// unproven is the horizon of a gap for which no horizon is known yet. No
+// transaction's end reaches it, only [Serial] does.
+const unproven = math.MaxUint64
+
+// A Proof is what a read knows about the transactions that might still fill a
+// gap. Its zero value is that nothing is known: every gap stays open. A Set
+// must be given the proofs of one kind only.
+type Proof struct {
+	// horizon, for the gaps that were known when the question was asked and
+	// have none yet. Zero: none.
+	horizon uint64
+	// ended closes the gaps, of those that the read has covered, whose
+	// horizon it has reached. Zero: none.
+	ended uint64
+}
+
+// XID is the proof of PostgreSQL. xmin is pg_snapshot_xmin of the snapshot with
+// which the page was read: every transaction with an xid below it has ended.
+//
+// drawn is an xid that was assigned (by pg_current_xact_id, or to a statement
+// that wrote) after the question had been asked, and zero if there is none; it
+// may have been assigned before the read, by the read, or after it. As xids are
+// not free, one should be drawn only when [Set.Unproven] says that there is a
+// use for it. pg_snapshot_xmax will not do, see the package's documentation.
+func XID(xmin, drawn uint64) Proof {
+	return Proof{horizon: drawn, ended: xmin}
+}
+
+// Clock is the proof of a backend that has none: a gap closes when it has been
+// open for patience. now is the time at which the page was read.
+func Clock(now time.Time, patience time.Duration) Proof {
+	t := now.UnixNano()
+	if t <= 0 { // a clock that has not been set must not close anything
+		return Proof{}
+	}
+	return Proof{horizon: uint64(t) + uint64(max(patience, 0)), ended: uint64(t)}
+}
+
+// Serial is the proof of a backend in which one transaction writes at a time:
+// a seq that a read has skipped will never appear.
+func Serial() Proof {
+	return Proof{ended: unproven}
+}
