@@ -1,0 +1,309 @@
+package eventdb
+
+import (
+	"sync"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/kafka/lanes"
+)
+
+// flight is what a leadership knows about rows that were read and are not yet
+// deleted, and about topics that cannot be written. The lanes' reports write
+// it; the reader and the deleter take from it.
+type flight struct {
+	mu sync.Mutex
+
+	// rows are those that were read and may still be in the table, by seq. A
+	// row leaves when it is deleted, parked or returned.
+	rows map[int64]flying
+	// unacked and bytes count the rows among them that Kafka has not
+	// acknowledged.
+	unacked map[string]int // by wire topic; no zeros
+	bytes   int
+
+	// reading is set while a read is under way. A row that is deleted
+	// meanwhile may be on the page that the read brings, and must be known
+	// when it comes: such rows are in gone and leave after the read.
+	reading bool
+	gone    []int64
+
+	held  map[string]error // topics that cannot be written now
+	ready []string         // held topics that can be written again; the reader resumes them
+
+	acks    uint64                  // calls of Acked
+	acked   []eventmodels.OutboxKey // to be deleted
+	refused []refusal               // to be parked
+
+	fenced *fence // the identity was refused; the reader takes another
+
+	room      chan struct{} // capacity 1: rows have left
+	attention chan struct{} // capacity 1: ready or fenced was set
+	work      chan struct{} // capacity 1: acked or refused was set
+}
+
+type flying struct {
+	bytes int
+	acked bool
+}
+
+type refusal struct {
+	key   eventmodels.OutboxKey
+	topic string
+	err   error
+}
+
+type fence struct {
+	id  lanes.Identity
+	err error
+}
+
+func newFlight() *flight {
+	return &flight{
+		rows:      make(map[int64]flying),
+		unacked:   make(map[string]int),
+		held:      make(map[string]error),
+		room:      make(chan struct{}, 1),
+		attention: make(chan struct{}, 1),
+		work:      make(chan struct{}, 1),
+	}
+}
+
+var _ lanes.Report = (*flight)(nil)
+
+func sizeOf(row *eventmodels.OutboxRow) int {
+	return len(row.Key) + len(row.Headers) + len(row.Payload) + 128
+}
+
+// beginRead is called before a read. It returns the topics whose rows are to
+// be left out, and how many rows and bytes there is room for.
+func (f *flight) beginRead(maxRows, maxBytes int) (held []string, rows, bytes int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reading = true
+	for topic := range f.held {
+		held = append(held, topic)
+	}
+	return held, maxRows - len(f.rows), maxBytes - f.bytes
+}
+
+// admit takes what a read has brought, and returns the rows that are to be
+// sent: not those that were left out, and not those that are here already,
+// which a read from the beginning brings again.
+func (f *flight) admit(page []eventmodels.OutboxRow, held []string) []*eventmodels.OutboxRow {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	send := make([]*eventmodels.OutboxRow, 0, len(page))
+	for i := range page {
+		row := &page[i]
+		if _, here := f.rows[row.Seq]; here || contains(held, row.Topic) {
+			continue
+		}
+		size := sizeOf(row)
+		f.rows[row.Seq] = flying{bytes: size}
+		f.unacked[row.Topic]++
+		f.bytes += size
+		send = append(send, row)
+	}
+	f.endRead()
+	return send
+}
+
+// endRead is called, with the lock, when nothing of the read is used any more.
+func (f *flight) endRead() {
+	f.reading = false
+	for _, seq := range f.gone {
+		delete(f.rows, seq)
+	}
+	f.gone = f.gone[:0]
+}
+
+// failedRead ends a read that brought nothing.
+func (f *flight) failedRead() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.endRead()
+}
+
+func contains(topics []string, topic string) bool {
+	for _, t := range topics {
+		if t == topic {
+			return true
+		}
+	}
+	return false
+}
+
+// settle notes that Kafka, or the topic's hold, has decided about a row.
+func (f *flight) settle(row *eventmodels.OutboxRow, acked bool) {
+	was, ok := f.rows[row.Seq]
+	if !ok || was.acked {
+		return
+	}
+	f.bytes -= was.bytes
+	if f.unacked[row.Topic]--; f.unacked[row.Topic] == 0 {
+		delete(f.unacked, row.Topic)
+	}
+	if acked {
+		f.rows[row.Seq] = flying{acked: true}
+	}
+}
+
+// Acked implements [lanes.Report].
+func (f *flight) Acked(rows []*eventmodels.OutboxRow) {
+	f.mu.Lock()
+	f.acks++
+	for _, row := range rows {
+		f.settle(row, true)
+		f.acked = append(f.acked, row.OutboxKey())
+	}
+	f.mu.Unlock()
+	signal(f.work)
+	signal(f.room)
+}
+
+// Refused implements [lanes.Report].
+func (f *flight) Refused(row *eventmodels.OutboxRow, err error) {
+	f.mu.Lock()
+	f.settle(row, true)
+	f.refused = append(f.refused, refusal{key: row.OutboxKey(), topic: row.Topic, err: err})
+	f.mu.Unlock()
+	signal(f.work)
+	signal(f.room)
+}
+
+// Returned implements [lanes.Report]. The rows are read again from the
+// beginning when their topic is ready.
+func (f *flight) Returned(rows []*eventmodels.OutboxRow) {
+	f.mu.Lock()
+	for _, row := range rows {
+		f.settle(row, false)
+		delete(f.rows, row.Seq)
+	}
+	f.mu.Unlock()
+	signal(f.room)
+}
+
+// Held implements [lanes.Report].
+func (f *flight) Held(topic string, err error) {
+	f.mu.Lock()
+	f.held[topic] = err
+	f.mu.Unlock()
+	signal(f.room)
+}
+
+// Ready implements [lanes.Report].
+func (f *flight) Ready(topic string) {
+	f.mu.Lock()
+	f.ready = append(f.ready, topic)
+	f.mu.Unlock()
+	signal(f.attention)
+}
+
+// Fenced implements [lanes.Report].
+func (f *flight) Fenced(id lanes.Identity, err error) {
+	f.mu.Lock()
+	f.fenced = &fence{id: id, err: err}
+	f.mu.Unlock()
+	signal(f.attention)
+}
+
+// takeReady returns the topics that can be written again: they are no longer
+// held.
+func (f *flight) takeReady() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ready := f.ready
+	f.ready = nil
+	for _, topic := range ready {
+		delete(f.held, topic)
+	}
+	return ready
+}
+
+func (f *flight) takeFence() *fence {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fenced := f.fenced
+	f.fenced = nil
+	return fenced
+}
+
+// putFenceBack keeps a fence for the next step, without asking for attention:
+// what failed is tried again after a pause.
+func (f *flight) putFenceBack(fenced *fence) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fenced == nil {
+		f.fenced = fenced
+	}
+}
+
+func (f *flight) ackCount() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.acks
+}
+
+// pendingDeletes reports whether the deleter has work.
+func (f *flight) pendingDeletes() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.acked) > 0 || len(f.refused) > 0
+}
+
+// takeAcked returns up to n keys to delete.
+func (f *flight) takeAcked(n int) []eventmodels.OutboxKey {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n = min(n, len(f.acked))
+	keys := f.acked[:n:n]
+	f.acked = f.acked[n:]
+	return keys
+}
+
+func (f *flight) takeRefused() []refusal {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	refused := f.refused
+	f.refused = nil
+	return refused
+}
+
+// giveBack returns what could not be deleted or parked, to be tried again.
+func (f *flight) giveBack(keys []eventmodels.OutboxKey, refused []refusal) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.acked = append(f.acked, keys...)
+	f.refused = append(f.refused, refused...)
+}
+
+// deleted notes that rows are no longer in the table.
+func (f *flight) deleted(keys []eventmodels.OutboxKey) {
+	f.mu.Lock()
+	for _, key := range keys {
+		if f.reading {
+			f.gone = append(f.gone, key.Seq)
+		} else {
+			delete(f.rows, key.Seq)
+		}
+	}
+	f.mu.Unlock()
+	signal(f.room)
+}
+
+// settled reports whether everything that can be decided now has been: what
+// Kafka has not acknowledged belongs to held topics. heldErr is the reason of
+// one of these.
+func (f *flight) settled() (settled bool, heldErr error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for topic := range f.unacked {
+		if _, ok := f.held[topic]; !ok {
+			return false, nil
+		}
+	}
+	for _, err := range f.held {
+		return true, err
+	}
+	return true, nil
+}

@@ -1,0 +1,368 @@
+package eventdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/backoff"
+	"github.com/seed46dd6f11/events/internal/gapset"
+	"github.com/seed46dd6f11/events/internal/kafka/lanes"
+)
+
+// firstRead is the size of the first read, before anything is known about the
+// rows' sizes.
+const firstRead = 64
+
+// idlePause is the shortest pause of a relay that polls.
+const idlePause = time.Millisecond
+
+// leadership is one term of a relay as the holder of the lease.
+type leadership struct {
+	relay  *Relay
+	cfg    *RelayConfig
+	store  eventmodels.OutboxStore
+	keeper *keeper
+	sender Sender
+	flight *flight
+
+	// Written and read by the reader alone:
+
+	gaps     gapset.Set
+	ranges   []eventmodels.SeqRange
+	rowBytes int       // moving average of a row's size; 0: unknown
+	scanned  time.Time // when a read from the beginning last came to the end
+	refenced int       // refusals of the identity in a row
+	ackedAt  uint64    // flight.acks at the last of them
+}
+
+// acquire takes the lease and prepares a leadership; nil if another owner
+// holds it.
+func (r *Relay) acquire(ctx context.Context) (*leadership, error) {
+	k, err := takeLease(ctx, &r.cfg, r.store)
+	if err != nil || k == nil {
+		return nil, err
+	}
+	l := &leadership{relay: r, cfg: &r.cfg, store: r.store, keeper: k, flight: newFlight()}
+	l.sender, err = r.cfg.NewSender(k.identity(), reportTo{l.flight, r.cfg.Observer})
+	if err != nil {
+		_ = r.store.ReleaseLease(ctx, k.current())
+		return nil, fmt.Errorf("start the lanes: %w", err)
+	}
+	return l, nil
+}
+
+// reportTo counts what the lanes report on its way to the flight.
+type reportTo struct {
+	*flight
+	observer RelayObserver
+}
+
+func (r reportTo) Acked(rows []*eventmodels.OutboxRow) {
+	for len(rows) > 0 {
+		n := 1
+		for n < len(rows) && rows[n].Topic == rows[0].Topic {
+			n++
+		}
+		r.observer.Relayed(rows[0].Topic, n)
+		r.flight.Acked(rows[:n])
+		rows = rows[n:]
+	}
+}
+
+func (r reportTo) Refused(row *eventmodels.OutboxRow, err error) {
+	r.observer.Parked(row.Topic)
+	r.flight.Refused(row, err)
+}
+
+// lead relays until the lease is lost or stop is closed; then it makes a last
+// pass. The error is why the lease was lost, or why the last pass left
+// something behind.
+func (l *leadership) lead(ctx context.Context, stop <-chan struct{}) error {
+	leading, lost := context.WithCancelCause(ctx)
+	l.keeper.lost = lost
+	var keeping, deleting sync.WaitGroup
+	keeping.Go(func() { l.keeper.keep(leading) })
+	lastRow := make(chan struct{})
+	deleting.Go(func() { l.deleteLoop(ctx, lastRow) })
+
+	l.sender.Start()
+	err := l.read(leading, stop)
+	if err == nil {
+		limited, cancel := context.WithTimeout(leading, l.cfg.StopLimit)
+		err = l.lastPass(limited)
+		cancel()
+	}
+	if leading.Err() != nil && ctx.Err() == nil {
+		err = context.Cause(leading)
+	}
+	// What is in flight gets a moment. A leader that has lost its lease gives
+	// it up at once: its successor sends it.
+	final, cancel := context.WithTimeout(leading, time.Second)
+	l.sender.Stop(final)
+	cancel()
+	lost(nil)
+	keeping.Wait()
+	close(lastRow)
+	deleting.Wait()
+	return err
+}
+
+// close releases the lease, so that another process takes over at once.
+func (l *leadership) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.LeaseTime)
+	defer cancel()
+	err := l.store.ReleaseLease(ctx, l.keeper.current())
+	if err == nil {
+		err = l.store.Wake(ctx, l.cfg.Scope)
+	}
+	if err != nil && !errors.Is(err, eventmodels.ErrLeaseLost) {
+		l.relay.log.Debug("releasing the lease; it expires by itself", "error", err)
+	}
+}
+
+// read is the reader's loop. It returns nil when stop is closed.
+func (l *leadership) read(ctx context.Context, stop <-chan struct{}) error {
+	idle := idlePause
+	failures := 0
+	for {
+		select {
+		case <-stop:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		default:
+		}
+		found, complete, err := l.step(ctx)
+		switch {
+		case err != nil:
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			failures++
+			l.relay.failed("read", failures, err)
+			l.pause(ctx, stop, retryRead.Delay(failures, jitter()))
+		case !complete:
+			failures = 0
+			idle = idlePause
+		default:
+			failures = 0
+			if found > 0 {
+				idle = idlePause
+			}
+			l.pause(ctx, stop, idle)
+			idle = min(2*idle, l.cfg.Poll)
+		}
+	}
+}
+
+var retryRead = backoff.Schedule{Min: 50 * time.Millisecond, Max: 2 * time.Second, Jitter: 0.5}
+
+func jitter() float64 { return rand.Float64() }
+
+// pause waits until something is to be done, at most d.
+func (l *leadership) pause(ctx context.Context, stop <-chan struct{}, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-l.relay.wake:
+	case <-l.flight.attention:
+	case <-stop:
+	case <-ctx.Done():
+	}
+}
+
+// lastPass reads once to the end of the outbox, and waits for what is in
+// flight. The error is of a topic that cannot be written.
+func (l *leadership) lastPass(ctx context.Context) error {
+	for read := false; ; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !read {
+			_, complete, err := l.step(ctx)
+			if err != nil {
+				return err
+			}
+			read = complete
+			continue
+		}
+		settled, held := l.flight.settled()
+		if settled {
+			return held
+		}
+		select {
+		case <-l.flight.room:
+		case <-l.flight.attention:
+			// A topic that is ready has rows that were not read.
+			read = false
+		case <-ctx.Done():
+		}
+	}
+}
+
+// step reads one page and sends it. It returns how many rows it found to
+// send, and whether the page was the last one for now.
+func (l *leadership) step(ctx context.Context) (found int, complete bool, err error) {
+	if err := l.attend(ctx); err != nil {
+		return 0, false, err
+	}
+	held, rows, bytes := l.flight.beginRead(l.cfg.MaxRows, l.cfg.MaxBytes)
+	limit := l.limit(rows, bytes)
+	if limit <= 0 {
+		l.flight.failedRead()
+		select {
+		case <-l.flight.room:
+		case <-l.flight.attention:
+			signal(l.flight.attention)
+		case <-ctx.Done():
+		}
+		return 0, false, ctx.Err()
+	}
+	question := l.gaps.Ask()
+	l.ranges = l.ranges[:0]
+	for _, g := range question.Gaps {
+		l.ranges = append(l.ranges, eventmodels.SeqRange{Lo: g.Lo, Hi: g.Hi})
+	}
+	page, err := l.store.ReadOutbox(ctx, eventmodels.OutboxRead{
+		Scope: l.cfg.Scope, Gaps: l.ranges, Hint: question.Above, Limit: limit, Held: held, Draw: l.gaps.Unproven(),
+	})
+	if err != nil {
+		// The next answer may come from a server that was restored or has
+		// taken over: nothing that was known is taken for granted.
+		l.flight.failedRead()
+		l.gaps.Reset(0)
+		return 0, false, fmt.Errorf("read the outbox: %w", err)
+	}
+	complete = len(page.Rows) < limit
+	if err := l.observe(question, page, complete); err != nil {
+		l.flight.failedRead()
+		l.gaps.Reset(0)
+		return 0, false, err
+	}
+	send := l.flight.admit(page.Rows, held)
+	l.measure(send)
+	if len(send) > 0 {
+		l.sender.Send(send)
+	}
+	if complete {
+		l.rescan()
+	}
+	return len(send), complete, nil
+}
+
+// limit is the number of rows to ask for, so that what they are likely to
+// weigh fits.
+func (l *leadership) limit(rows, bytes int) int {
+	limit := min(l.cfg.BatchSize, rows)
+	if l.rowBytes == 0 {
+		return min(limit, firstRead)
+	}
+	if bytes <= 0 {
+		return 0
+	}
+	return min(limit, max(1, bytes/l.rowBytes))
+}
+
+func (l *leadership) measure(rows []*eventmodels.OutboxRow) {
+	if len(rows) == 0 {
+		return
+	}
+	total := 0
+	for _, row := range rows {
+		total += sizeOf(row)
+	}
+	average := total/len(rows) + 1
+	if average > l.rowBytes {
+		l.rowBytes = average // at once: memory is what it protects
+	} else {
+		l.rowBytes = (3*l.rowBytes + average) / 4
+	}
+}
+
+// observe tells the gap set what a page has shown.
+func (l *leadership) observe(q gapset.Question, page eventmodels.OutboxPage, complete bool) error {
+	seqs := make([]int64, len(page.Rows))
+	for i := range page.Rows {
+		seqs[i] = page.Rows[i].Seq
+	}
+	var proof gapset.Proof
+	switch page.Proof {
+	case eventmodels.ProofXID:
+		proof = gapset.XID(page.Xmin, page.Drawn)
+	case eventmodels.ProofSerial:
+		proof = gapset.Serial()
+	default:
+		proof = gapset.Clock(time.Now(), l.cfg.GapPatience)
+	}
+	_, err := l.gaps.Observe(q, gapset.Page{Seqs: seqs, Complete: complete, Proof: proof})
+	return err
+}
+
+// rescan begins to read from the beginning when an idle outbox has not been
+// read so for long: a safety net, which brings nothing unless an assumption
+// about the database is wrong.
+func (l *leadership) rescan() {
+	now := time.Now()
+	if l.scanned.IsZero() {
+		l.scanned = now
+	}
+	if now.Sub(l.scanned) >= l.cfg.Rescan {
+		l.scanned = now
+		l.gaps.Reset(0)
+	}
+}
+
+// attend does what the lanes have asked for: another identity, and reading
+// again what they returned of topics that are ready.
+func (l *leadership) attend(ctx context.Context) error {
+	select {
+	case <-l.flight.attention:
+	default:
+	}
+	if f := l.flight.takeFence(); f != nil {
+		if err := l.refence(ctx, f); err != nil {
+			return err
+		}
+	}
+	ready := l.flight.takeReady()
+	if len(ready) == 0 {
+		return nil
+	}
+	for _, topic := range ready {
+		l.relay.log.Info("the topic can be written again", "topic", topic)
+		// Resume comes before the read from the beginning: rows that were
+		// read before come back as returned until then, so that none of
+		// them overtakes an older one.
+		l.sender.Resume(topic)
+	}
+	l.gaps.Reset(0)
+	return nil
+}
+
+// refence goes on with the next epoch, or with a new producer id if that has
+// not helped.
+func (l *leadership) refence(ctx context.Context, f *fence) error {
+	if acks := l.flight.ackCount(); acks != l.ackedAt {
+		l.refenced, l.ackedAt = 0, acks
+	}
+	l.refenced++
+	id, err := l.keeper.reidentify(ctx, l.refenced > 1)
+	if err != nil {
+		if errors.Is(err, eventmodels.ErrLeaseLost) {
+			l.keeper.lost(err)
+		} else {
+			l.flight.putFenceBack(f)
+		}
+		return err
+	}
+	l.relay.log.Warn("the brokers refused the relay's producer epoch; it goes on with another. Events in flight may be written twice, with the same id",
+		"producer", f.id.ProducerID, "epoch", f.id.Epoch, "next_producer", id.ProducerID, "next_epoch", id.Epoch, "error", f.err)
+	l.sender.Identify(lanes.Identity{ProducerID: id.ProducerID, Epoch: id.Epoch})
+	return nil
+}

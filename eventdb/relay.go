@@ -1,0 +1,360 @@
+package eventdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/backoff"
+	"github.com/seed46dd6f11/events/internal/kafka/lanes"
+)
+
+// Sender writes rows to Kafka; see the package lanes, whose Sender it is.
+type Sender interface {
+	Start()
+	// Send takes rows in the order in which they are to be written. It does
+	// not block.
+	Send(rows []*eventmodels.OutboxRow)
+	// Resume lets rows of a topic through that was held.
+	Resume(topic string)
+	// Identify goes on under another identity.
+	Identify(id lanes.Identity)
+	// Stop waits for what is in flight until ctx ends.
+	Stop(ctx context.Context)
+}
+
+// RelayObserver is told what the relay did, for metrics. Its methods must not
+// block.
+type RelayObserver interface {
+	// Relayed counts rows of a wire topic that Kafka has acknowledged.
+	Relayed(topic string, rows int)
+	// Parked counts a row that Kafka has refused for itself.
+	Parked(topic string)
+	// Holding says whether this process holds the lease.
+	Holding(holds bool)
+	// Failed counts an error by what was tried: a few fixed words.
+	Failed(operation string, err error)
+}
+
+// RelayConfig is what a [Relay] is made of.
+type RelayConfig struct {
+	// Scope is the outbox's, Owner unique to this Library.
+	Scope, Owner string
+	// Open opens the store; the relay closes it. It is called again if the
+	// store's connections cannot be had.
+	Open func(context.Context) (eventmodels.OutboxStore, error)
+	// ClusterID asks Kafka which cluster it is.
+	ClusterID func(context.Context) (string, error)
+	// NewProducerID asks Kafka for a producer id.
+	NewProducerID func(context.Context) (int64, error)
+	// NewSender makes a sender that reports to r.
+	NewSender func(id lanes.Identity, r lanes.Report) (Sender, error)
+	Observer  RelayObserver
+	Logger    *slog.Logger
+
+	// LeaseTime is how long the lease outlives its last renewal. Default 10 s.
+	LeaseTime time.Duration
+	// Poll is the longest pause between two reads of an empty outbox.
+	// Default 1 s.
+	Poll time.Duration
+	// BatchSize is the number of rows of a read. Default 500.
+	BatchSize int
+	// MaxRows and MaxBytes bound what was read and is not yet deleted.
+	// Defaults: eight times BatchSize, at least 10,000; 64 MiB.
+	MaxRows, MaxBytes int
+	// Rescan is how often all of an idle outbox is read, as a safety net.
+	// Default 5 min.
+	Rescan time.Duration
+	// GapPatience closes gaps of backends without proof. Default 5 min.
+	GapPatience time.Duration
+	// StopLimit bounds the last pass after Stop. Default 10 s.
+	StopLimit time.Duration
+}
+
+// defaults, all in one place.
+func (c *RelayConfig) setDefaults() {
+	setDefault(&c.LeaseTime, 10*time.Second)
+	setDefault(&c.Poll, time.Second)
+	setDefault(&c.BatchSize, 500)
+	setDefault(&c.MaxRows, max(8*c.BatchSize, 10_000))
+	setDefault(&c.MaxBytes, 64<<20)
+	setDefault(&c.Rescan, 5*time.Minute)
+	setDefault(&c.GapPatience, 5*time.Minute)
+	setDefault(&c.StopLimit, 10*time.Second)
+}
+
+func setDefault[T int | time.Duration](field *T, value T) {
+	if *field <= 0 {
+		*field = value
+	}
+}
+
+// Relay moves a scope's outbox to Kafka while its process holds the scope's
+// lease, and stands by while another one does.
+type Relay struct {
+	cfg  RelayConfig
+	log  *slog.Logger
+	wake chan struct{} // capacity 1: somebody has committed
+	stop chan struct{} // closed by Stop
+	done chan struct{} // closed when run has returned
+
+	mu      sync.Mutex
+	started bool                    // guarded by mu
+	stopped bool                    // guarded by mu
+	leading bool                    // guarded by mu; written by run
+	store   eventmodels.OutboxStore // guarded by mu; the open one, or nil
+
+	notify chan struct{} // capacity 1: another process is to be woken
+}
+
+// NewRelay returns a relay that does nothing until Start or Once.
+func NewRelay(cfg RelayConfig) *Relay {
+	cfg.setDefaults()
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Relay{
+		cfg:    cfg,
+		log:    cfg.Logger.With("scope", cfg.Scope),
+		wake:   make(chan struct{}, 1),
+		stop:   make(chan struct{}),
+		done:   make(chan struct{}),
+		notify: make(chan struct{}, 1),
+	}
+}
+
+// Start opens the store, so that a missing table or a wrong password is told
+// at once, and begins. ctx bounds the opening and lends its values; its end
+// does not stop the relay.
+func (r *Relay) Start(ctx context.Context) error {
+	if err := r.open(ctx); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.started || r.stopped {
+		return errors.New("the relay was started before")
+	}
+	r.started = true
+	go r.run(context.WithoutCancel(ctx))
+	return nil
+}
+
+// Stop makes a last pass over the outbox, releases the lease and returns when
+// that is done, or when ctx or the configured limit has ended.
+func (r *Relay) Stop() {
+	r.mu.Lock()
+	first, started := !r.stopped, r.started
+	r.stopped = true
+	r.mu.Unlock()
+	if first {
+		close(r.stop)
+		if !started {
+			r.closeStore()
+			close(r.done)
+		}
+	}
+	<-r.done
+}
+
+// Done is closed when the relay has stopped.
+func (r *Relay) Done() <-chan struct{} { return r.done }
+
+// Leading reports whether this process relays.
+func (r *Relay) Leading() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.leading
+}
+
+// Wake says that rows have been committed. If another process relays, it is
+// told, without waiting for that.
+func (r *Relay) Wake() {
+	if r.Leading() {
+		signal(r.wake)
+		return
+	}
+	signal(r.notify)
+}
+
+// signal never blocks: one signal that nobody has seen yet is enough.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (r *Relay) open(ctx context.Context) error {
+	store, err := r.cfg.Open(ctx)
+	if err != nil {
+		return fmt.Errorf("open the outbox: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.store = store
+	return nil
+}
+
+func (r *Relay) closeStore() {
+	r.mu.Lock()
+	store := r.store
+	r.store = nil
+	r.mu.Unlock()
+	if store != nil {
+		if err := store.Close(); err != nil {
+			r.log.Debug("closing the outbox's connections", "error", err)
+		}
+	}
+}
+
+func (r *Relay) setLeading(leading bool) {
+	r.mu.Lock()
+	r.leading = leading
+	r.mu.Unlock()
+	r.cfg.Observer.Holding(leading)
+}
+
+// run is the relay's goroutine.
+func (r *Relay) run(ctx context.Context) {
+	defer close(r.done)
+	defer r.closeStore()
+	ctx, cancel := context.WithCancel(ctx)
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	defer cancel()
+
+	helpers.Go(func() { r.listen(ctx) })
+	helpers.Go(func() { r.tellOthers(ctx) })
+
+	retry := backoff.Schedule{Min: 100 * time.Millisecond, Max: min(r.cfg.LeaseTime/3, 5*time.Second), Jitter: 0.5}
+	failures := 0
+	for !r.stopping() {
+		err := r.tryLead(ctx)
+		switch {
+		case err == nil:
+			failures = 0
+			r.sleep(r.standbyPause())
+			continue
+		case r.stopping():
+			r.log.Warn("the relay stops with events left in the outbox; they are sent by the next one", "error", err)
+			return
+		case errors.Is(err, eventmodels.ErrLeaseLost):
+			r.log.Warn("this process has lost the relay's lease; it stands by", "error", err)
+			failures = 0
+			r.sleep(r.standbyPause())
+			continue
+		}
+		failures++
+		r.failed("lease", failures, err)
+		r.sleep(retry.Delay(failures, jitter()))
+	}
+}
+
+// standbyPause is how often a process that stands by looks at the lease: at
+// least three times in the lease's time, so that it takes over within it.
+func (r *Relay) standbyPause() time.Duration { return min(r.cfg.LeaseTime/3, time.Second) }
+
+func (r *Relay) stopping() bool {
+	select {
+	case <-r.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// sleep ends early with a wake-up, which may mean that the lease is free, and
+// with Stop.
+func (r *Relay) sleep(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.wake:
+	case <-r.stop:
+	}
+}
+
+// tryLead relays for as long as this process holds the lease. It returns nil
+// at once if another process does.
+func (r *Relay) tryLead(ctx context.Context) error {
+	state, err := r.store.LookLease(ctx, r.cfg.Scope)
+	if err != nil {
+		return fmt.Errorf("look at the lease: %w", err)
+	}
+	if state.Live && state.Owner != r.cfg.Owner {
+		return nil
+	}
+	l, err := r.acquire(ctx)
+	if err != nil || l == nil {
+		return err
+	}
+	r.log.Info("this process relays the outbox now", "epoch", l.keeper.current().Epoch)
+	r.setLeading(true)
+	err = l.lead(ctx, r.stop)
+	r.setLeading(false)
+	l.close(ctx)
+	return err
+}
+
+// failed logs an error of the relay: the first of a row and then every tenth.
+func (r *Relay) failed(operation string, failures int, err error) {
+	r.cfg.Observer.Failed(operation, err)
+	if failures%10 == 1 {
+		r.log.Error("the relay cannot work; it tries again", "operation", operation, "failures", failures, "error", err)
+	}
+}
+
+// listen turns notifications of other processes into wake-ups, if the backend
+// has such a thing.
+func (r *Relay) listen(ctx context.Context) {
+	failures := 0
+	for ctx.Err() == nil {
+		listening := make(chan struct{})
+		err := r.store.Listen(ctx, r.cfg.Scope, listening, func() { signal(r.wake) })
+		if errors.Is(err, errors.ErrUnsupported) || ctx.Err() != nil {
+			return
+		}
+		select {
+		case <-listening:
+			failures = 0
+		default:
+		}
+		failures++
+		r.failed("listen", failures, err)
+		wait(ctx, backoff.Schedule{Min: 100 * time.Millisecond, Max: 5 * time.Second, Jitter: 0.5}.Delay(failures, jitter()))
+	}
+}
+
+// tellOthers sends wake-ups to other processes, as many as can be sent one
+// after another: commits in between need none of their own.
+func (r *Relay) tellOthers(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.notify:
+		}
+		// This process may have become the leader since.
+		signal(r.wake)
+		if err := r.store.Wake(ctx, r.cfg.Scope); err != nil && ctx.Err() == nil {
+			r.cfg.Observer.Failed("wake", err)
+			r.log.Debug("waking the relay of another process; it will find the rows by polling", "error", err)
+		}
+	}
+}
+
+// wait returns when d is over or ctx has ended.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
