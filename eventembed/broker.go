@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // ErrClosed is what a closed broker's methods return.
@@ -18,16 +20,22 @@ type Broker struct {
 	config  config
 	cluster *kfake.Cluster
 	addrs   []string
+	used    *os.File // marks the directory as in use; nil without one
 
 	listeners []*listener // by node id
+	rules     ruleSet
+	names     sync.Map // topic names by topic id; an id means one topic for ever
 
 	done  chan struct{}  // closed when Close begins
 	ended chan struct{}  // closed when Close is done
 	conns sync.WaitGroup // open connections
 	calls sync.WaitGroup // calls to cluster that are under way
 
+	restoring sync.Mutex // only one Restore at a time
+
 	mu     sync.Mutex
-	closed bool // no new call may begin
+	closed bool        // no new call may begin
+	client *kgo.Client // nil until the first use
 }
 
 // Start starts a cluster. The error names the option that cannot be used, or
@@ -42,11 +50,19 @@ func Start(options ...Option) (*Broker, error) {
 		return nil, err
 	}
 	b := &Broker{config: c, done: make(chan struct{}), ended: make(chan struct{})}
+	if c.dir != "" {
+		used, err := openDir(c.dir)
+		if err != nil {
+			return nil, err
+		}
+		b.used = used
+	}
 	cluster, err := kfake.NewCluster(b.clusterOptions()...)
 	if err != nil {
 		for _, l := range b.listeners {
 			l.Close()
 		}
+		b.leaveDir()
 		return nil, fmt.Errorf("eventembed: start: %w", err)
 	}
 	b.cluster = cluster
@@ -116,7 +132,7 @@ func (b *Broker) clusterOptions() []kfake.Opt {
 }
 
 // Addrs is the brokers' addresses, host:port, in the order of their node ids,
-// which count from 0.
+// which count from 0. They stay the same through Cut and Restore.
 func (b *Broker) Addrs() []string { return append([]string(nil), b.addrs...) }
 
 // Close ends the cluster and all connections to it, and returns when they have
@@ -133,10 +149,20 @@ func (b *Broker) Close() error {
 	}
 	close(b.done)
 	b.calls.Wait()
+	if b.client != nil { // no call is left that could make one
+		b.client.Close()
+	}
 	b.cluster.Close()
 	b.conns.Wait()
+	b.leaveDir()
 	close(b.ended)
 	return nil
+}
+
+func (b *Broker) leaveDir() {
+	if b.used != nil {
+		b.used.Close()
+	}
 }
 
 // call runs fn, which asks the cluster something. The cluster answers in its
@@ -151,4 +177,20 @@ func (b *Broker) call(fn func() error) error {
 	b.mu.Unlock()
 	defer b.calls.Done()
 	return fn()
+}
+
+// topicName is the name of the topic with an id, "" if there is none.
+func (b *Broker) topicName(id [16]byte) string {
+	if name, ok := b.names.Load(id); ok {
+		return name.(string)
+	}
+	var name string
+	_ = b.call(func() error { // a closed broker knows no topics
+		if info := b.cluster.TopicIDInfo(id); info != nil {
+			name = info.Topic
+			b.names.Store(id, name)
+		}
+		return nil
+	})
+	return name
 }

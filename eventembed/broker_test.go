@@ -28,7 +28,11 @@ func start(t *testing.T, options ...eventembed.Option) *eventembed.Broker {
 // that were started before it.
 func client(t *testing.T, b *eventembed.Broker, options ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(b.Addrs()...)}, options...)...)
+	defaults := []kgo.Opt{
+		kgo.SeedBrokers(b.Addrs()...),
+		kgo.MetadataMinAge(20 * time.Millisecond), // how long a lost connection holds its partitions back; 5 s by default
+	}
+	cl, err := kgo.NewClient(append(defaults, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func newDialer(n *Network, name string) *Dialer {
 	return &Dialer{
 		network: n,
 		name:    name,
-		link:    &link{state: linkState{changed: make(chan struct{})}},
+		link:    newLink(),
 		conns:   make(map[*dialedConn]struct{}),
 	}
 }
@@ -125,6 +125,8 @@ type linkState struct {
 	latency time.Duration
 	changed chan struct{} // closed at the next change
 }
+
+func newLink() *link { return &link{state: linkState{changed: make(chan struct{})}} }
 
 func (l *link) current() linkState {
 	l.mu.Lock()
