@@ -23,6 +23,9 @@ type Record struct {
 	// topic.
 	Key, Value []byte
 	Headers    []Header
+	// RawHeaders are headers that are encoded already, by [AppendHeaders].
+	// If there are any they are written as they stand, in place of Headers.
+	RawHeaders []byte
 	// Timestamp is the record's create time, which a topic with
 	// LogAppendTime replaces. Kafka's resolution is a millisecond. The zero
 	// time is written as -1, "no timestamp".
@@ -147,13 +150,10 @@ func appendRecord(dst []byte, records []Record, i int) []byte {
 	dst = binary.AppendVarint(dst, int64(i))
 	dst = appendBytes(dst, r.Key)
 	dst = appendBytes(dst, r.Value)
-	dst = binary.AppendVarint(dst, int64(len(r.Headers)))
-	for _, h := range r.Headers {
-		dst = binary.AppendVarint(dst, int64(len(h.Key)))
-		dst = append(dst, h.Key...)
-		dst = appendBytes(dst, h.Value)
+	if len(r.RawHeaders) > 0 {
+		return append(dst, r.RawHeaders...)
 	}
-	return dst
+	return AppendHeaders(dst, r.Headers)
 }
 
 func appendBytes(dst, b []byte) []byte {

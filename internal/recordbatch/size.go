@@ -51,7 +51,11 @@ func bodySize(r Record, timestampDelta int64, offsetDelta int) int {
 
 // contentSize returns the size of what a record brings itself.
 func contentSize(r Record) int {
-	size := bytesSize(r.Key) + bytesSize(r.Value) + varintSize(int64(len(r.Headers)))
+	size := bytesSize(r.Key) + bytesSize(r.Value)
+	if len(r.RawHeaders) > 0 {
+		return size + len(r.RawHeaders)
+	}
+	size += varintSize(int64(len(r.Headers)))
 	for _, h := range r.Headers {
 		size += prefixed(len(h.Key)) + bytesSize(h.Value)
 	}
