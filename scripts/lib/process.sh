@@ -29,7 +29,7 @@ process_pid() {
 	{ read -r pid && read -r started && read -r mark; } <"$1" || return 1
 	[[ $(process_started "$pid") == "$started" ]] || return 1
 	# The start time already tells two processes apart, but for the time of one tick and for a reboot.
-	[[ $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) == *"$mark"* ]] || return 1
+	[[ $({ tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null) == *"$mark"* ]] || return 1
 	printf '%s\n' "$pid"
 }
 
