@@ -1,0 +1,178 @@
+package eventpg
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+)
+
+// readOutbox is one statement, and so one snapshot, and always returns a row:
+// the snapshot's, with a row of the outbox or without.
+//
+// Each gap is looked up by itself, from its lower end and no further than the
+// limit, so that neither the width of a gap nor the dead rows between two of
+// them cost anything. A held topic's values are not even fetched from where
+// long values are kept.
+//
+// # Drawn
+//
+// What the relay needs is a bound that is above the xid of every transaction
+// that has one. pg_snapshot_xmax is none: it is one above the highest xid that
+// has ended, and a transaction that runs may have a higher one. age(x), asked
+// in a transaction without an xid, is the distance from x to the xid that will
+// be assigned next. The sum of both is that xid, and reading it uses none up,
+// so that it is always there and OutboxRead.Draw is not needed. (PostgreSQL
+// shows a new xid to snapshots before it lets the next one be read; and once
+// all that are below it have ended, xmin reaches it without anybody drawing
+// it.)
+const readOutbox = `
+SELECT pg_snapshot_xmin(s.snapshot), pg_snapshot_xmax(s.snapshot), age(pg_snapshot_xmax(s.snapshot)::xid),
+       r.seq, r.id, r.topic, r.key, r.headers, r.payload, r.created_at
+FROM (SELECT pg_current_snapshot() AS snapshot) AS s
+LEFT JOIN (
+    SELECT p.seq, p.id, p.topic, p.created_at,
+           CASE WHEN NOT p.topic = ANY ($6::text[]) THEN p.key END AS key,
+           CASE WHEN NOT p.topic = ANY ($6::text[]) THEN p.headers END AS headers,
+           CASE WHEN NOT p.topic = ANY ($6::text[]) THEN p.payload END AS payload
+    FROM (
+        SELECT g.*
+        FROM unnest($2::bigint[], $3::bigint[]) AS gap (lo, hi)
+        CROSS JOIN LATERAL (
+            SELECT o.* FROM events_outbox AS o
+            WHERE o.scope = $1 AND o.seq BETWEEN gap.lo AND gap.hi
+            ORDER BY o.seq
+            LIMIT $5) AS g
+        UNION ALL
+        (SELECT o.* FROM events_outbox AS o
+         WHERE o.scope = $1 AND o.seq > $4
+         ORDER BY o.seq
+         LIMIT $5)
+    ) AS p
+    ORDER BY p.seq
+    LIMIT $5
+) AS r ON true`
+
+// ReadOutbox implements [eventmodels.OutboxStore].
+func (s *store) ReadOutbox(ctx context.Context, read eventmodels.OutboxRead) (page eventmodels.OutboxPage, err error) {
+	lo, hi := make([]int64, len(read.Gaps)), make([]int64, len(read.Gaps))
+	for i, gap := range read.Gaps {
+		lo[i], hi[i] = gap.Lo, gap.Hi
+	}
+	held := read.Held
+	if held == nil {
+		held = []string{} // and not NULL, with which the comparison would be neither true nor false
+	}
+	err = s.do(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, readOutbox, read.Scope, lo, hi, read.Hint, int64(read.Limit), held)
+		if err != nil {
+			return err
+		}
+		page, err = collect(rows)
+		return err
+	})
+	if err != nil {
+		return eventmodels.OutboxPage{}, err
+	}
+	return page, nil
+}
+
+func collect(rows pgx.Rows) (page eventmodels.OutboxPage, err error) {
+	defer rows.Close()
+	page.Proof = eventmodels.ProofXID
+	for rows.Next() {
+		var (
+			xmax    uint64
+			next    int32 // how far the next xid is above xmax
+			seq     pgtype.Int8
+			id      pgtype.UUID
+			topic   pgtype.Text
+			created pgtype.Timestamptz
+			row     eventmodels.OutboxRow
+		)
+		if err := rows.Scan(&page.Xmin, &xmax, &next, &seq, &id, &topic, &row.Key, &row.Headers, &row.Payload, &created); err != nil {
+			return page, err
+		}
+		page.Drawn = uint64(int64(xmax) + int64(next))
+		if !seq.Valid {
+			continue
+		}
+		row.Seq, row.ID, row.Topic, row.CreatedAt = seq.Int64, id.Bytes, topic.String, created.Time
+		page.Rows = append(page.Rows, row)
+	}
+	// The join has kept the order in every plan that was seen, and promises
+	// nothing.
+	if bySeq := func(a, b eventmodels.OutboxRow) int { return int(a.Seq - b.Seq) }; !slices.IsSortedFunc(page.Rows, bySeq) {
+		slices.SortFunc(page.Rows, bySeq)
+	}
+	return page, rows.Err()
+}
+
+// deleteOutbox deletes in the order of the array, so that two processes that
+// delete the same rows do not wait for each other.
+const deleteOutbox = `
+DELETE FROM events_outbox AS o
+USING unnest($2::bigint[], $3::uuid[]) AS k (seq, id)
+WHERE o.scope = $1 AND o.seq = k.seq AND o.id = k.id`
+
+// DeleteOutbox implements [eventmodels.OutboxStore].
+func (s *store) DeleteOutbox(ctx context.Context, scope string, keys []eventmodels.OutboxKey) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	sorted := slices.Clone(keys)
+	slices.SortFunc(sorted, func(a, b eventmodels.OutboxKey) int { return int(a.Seq - b.Seq) })
+	seqs, ids := make([]int64, len(keys)), make([]pgtype.UUID, len(keys))
+	for i, key := range sorted {
+		seqs[i], ids[i] = key.Seq, uuidOf(key.ID)
+	}
+	_, err := s.exec(ctx, deleteOutbox, scope, seqs, ids)
+	return err
+}
+
+// parkOutbox moves, in one statement.
+const parkOutbox = `
+WITH moved AS (
+    DELETE FROM events_outbox WHERE scope = $1 AND seq = $2 AND id = $3
+    RETURNING scope, seq, id, topic, key, headers, payload, created_at)
+INSERT INTO events_outbox_parked (scope, seq, id, topic, key, headers, payload, created_at, error, parked_at)
+SELECT scope, seq, id, topic, key, headers, payload, created_at, $4::text, clock_timestamp() FROM moved`
+
+// ParkOutbox implements [eventmodels.OutboxStore].
+func (s *store) ParkOutbox(ctx context.Context, scope string, key eventmodels.OutboxKey, reason string) error {
+	_, err := s.exec(ctx, parkOutbox, scope, key.Seq, uuidOf(key.ID), storable(reason))
+	return err
+}
+
+// maxReason bounds the text of an error that is stored.
+const maxReason = 8 << 10
+
+// storable makes a text one that PostgreSQL takes.
+func storable(text string) string {
+	if len(text) > maxReason {
+		text = text[:maxReason]
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// outboxStats takes the row with the smallest seq for the oldest.
+const outboxStats = `
+SELECT (SELECT count(*) FROM events_outbox WHERE scope = $1),
+       (SELECT count(*) FROM events_outbox_parked WHERE scope = $1),
+       coalesce((SELECT extract(epoch FROM clock_timestamp() - created_at)::float8
+                 FROM events_outbox WHERE scope = $1 ORDER BY seq LIMIT 1), 0)`
+
+// Stats implements [eventmodels.OutboxStore].
+func (s *store) Stats(ctx context.Context, scope string) (stats eventmodels.OutboxStats, err error) {
+	var seconds float64
+	err = s.do(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, outboxStats, scope).Scan(&stats.Rows, &stats.Parked, &seconds)
+	})
+	stats.OldestAge = max(0, time.Duration(seconds*float64(time.Second)))
+	return stats, err
+}

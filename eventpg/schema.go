@@ -1,0 +1,75 @@
+package eventpg
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// minServer is the first version with xid8 and pg_current_snapshot.
+const minServer = 13_00_00
+
+// checkSchema looks at what the library needs. to_regclass is NULL for a table
+// that is not in the search_path, or not visible to the user.
+const checkSchema = `
+SELECT current_setting('server_version_num')::integer,
+       current_schemas(false)::text,
+       coalesce((SELECT string_agg(t, ', ')
+                 FROM unnest(ARRAY['events_outbox', 'events_outbox_parked', 'events_lease', 'events_marks']) AS t
+                 WHERE to_regclass(t) IS NULL), ''),
+       coalesce(q.seqcache, 1), coalesce(q.seqincrement, 1)
+FROM (SELECT 1) AS one
+LEFT JOIN pg_sequence AS q ON q.seqrelid = (
+    SELECT d.objid FROM pg_depend AS d
+    JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+    WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'i'
+      AND d.refobjid = to_regclass('events_outbox') AND a.attname = 'seq')`
+
+// schemaFacts are the columns of checkSchema.
+type schemaFacts struct {
+	version          int64
+	searched         string
+	missing          string
+	cache, increment int64
+}
+
+func (f *schemaFacts) columns() []any {
+	return []any{&f.version, &f.searched, &f.missing, &f.cache, &f.increment}
+}
+
+func (f *schemaFacts) err() error {
+	if f.version < minServer {
+		return fmt.Errorf("the PostgreSQL server is of version %d.%d, and events needs 13 or later", f.version/10000, f.version%10000)
+	}
+	if f.missing != "" {
+		return fmt.Errorf("%w: %s not found in the schemas %s", ErrSchema, f.missing, strings.Trim(f.searched, "{}"))
+	}
+	if f.cache != 1 || f.increment < 1 {
+		return &SequenceCacheError{Cache: f.cache, Increment: f.increment}
+	}
+	return nil
+}
+
+// CheckSchema says what is wrong with the library's tables: [ErrSchema] if some
+// are missing, a [*SequenceCacheError] if somebody has changed the sequence. The
+// relay checks the same when it starts.
+func CheckSchema(ctx context.Context, db *sql.DB) error {
+	var facts schemaFacts
+	if err := db.QueryRowContext(ctx, checkSchema).Scan(facts.columns()...); err != nil {
+		return fmt.Errorf("check the tables of the events library: %w", err)
+	}
+	return facts.err()
+}
+
+func (s *store) check(ctx context.Context) error {
+	return s.doLease(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		var facts schemaFacts
+		if err := conn.QueryRow(ctx, checkSchema).Scan(facts.columns()...); err != nil {
+			return err
+		}
+		return facts.err()
+	})
+}
