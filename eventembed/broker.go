@@ -25,7 +25,9 @@ type Broker struct {
 	listeners []*listener // by node id
 	rules     ruleSet
 	names     sync.Map // topic names by topic id; an id means one topic for ever
+	illegal   sync.Map // topic names that clients have tried and Kafka refuses
 
+	ready chan struct{}  // closed when Start is done: connections are accepted from then on
 	done  chan struct{}  // closed when Close begins
 	ended chan struct{}  // closed when Close is done
 	conns sync.WaitGroup // open connections
@@ -49,7 +51,12 @@ func Start(options ...Option) (*Broker, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
-	b := &Broker{config: c, done: make(chan struct{}), ended: make(chan struct{})}
+	b := &Broker{
+		config: c,
+		ready:  make(chan struct{}),
+		done:   make(chan struct{}),
+		ended:  make(chan struct{}),
+	}
 	if c.dir != "" {
 		used, err := openDir(c.dir)
 		if err != nil {
@@ -66,6 +73,7 @@ func Start(options ...Option) (*Broker, error) {
 		return nil, fmt.Errorf("eventembed: start: %w", err)
 	}
 	b.cluster = cluster
+	b.refuseMechanisms()
 	for _, l := range b.listeners {
 		b.addrs = append(b.addrs, l.addr.String())
 	}
@@ -73,11 +81,12 @@ func Start(options ...Option) (*Broker, error) {
 		if cluster.TopicInfo(t.name) != nil {
 			continue
 		}
-		if err := cluster.CreateTopic(t.name, t.partitions, nil); err != nil {
+		if err := b.CreateTopic(t.name, int(t.partitions), nil); err != nil {
 			b.Close()
-			return nil, fmt.Errorf("eventembed: create topic %s: %w", t.name, err)
+			return nil, err
 		}
 	}
+	close(b.ready)
 	return b, nil
 }
 
@@ -159,6 +168,16 @@ func (b *Broker) Close() error {
 	return nil
 }
 
+// closing says whether Close has begun.
+func (b *Broker) closing() bool {
+	select {
+	case <-b.done:
+		return true
+	default:
+		return false
+	}
+}
+
 func (b *Broker) leaveDir() {
 	if b.used != nil {
 		b.used.Close()
@@ -177,20 +196,4 @@ func (b *Broker) call(fn func() error) error {
 	b.mu.Unlock()
 	defer b.calls.Done()
 	return fn()
-}
-
-// topicName is the name of the topic with an id, "" if there is none.
-func (b *Broker) topicName(id [16]byte) string {
-	if name, ok := b.names.Load(id); ok {
-		return name.(string)
-	}
-	var name string
-	_ = b.call(func() error { // a closed broker knows no topics
-		if info := b.cluster.TopicIDInfo(id); info != nil {
-			name = info.Topic
-			b.names.Store(id, name)
-		}
-		return nil
-	})
-	return name
 }

@@ -32,6 +32,8 @@ type conn struct {
 	sessions fetchSessions
 	answers  map[int32][]*rule // what will happen to the answers, by correlation id
 
+	authenticating *request // a SASLAuthenticate request that has no answer yet
+
 	closed chan struct{}
 	once   sync.Once
 }
@@ -74,11 +76,16 @@ func (c *conn) next() ([]byte, error) {
 	if err != nil {
 		return nil, c.refuse(err)
 	}
-	// Fetches are always looked at, for their sessions.
 	rules := &c.listener.broker.rules
 	stamped := c.internal || rules.stampers.Load() > 0
-	if !stamped && key != kmsg.Fetch && !rules.some.Load() {
-		return frame, nil
+	switch key {
+	case kmsg.Fetch: // always looked at, for its session
+	case kmsg.CreateTopics, kmsg.Metadata: // for illegal names
+	case kmsg.SASLAuthenticate: // for the refusal of wrong credentials
+	default:
+		if !stamped && !rules.some.Load() {
+			return frame, nil
+		}
 	}
 	return c.judge(frame, stamped)
 }
@@ -90,6 +97,7 @@ func (c *conn) judge(frame []byte, stamped bool) ([]byte, error) {
 	if err != nil {
 		return nil, c.refuse(err)
 	}
+	b.refuseIllegal(req)
 	c.mu.Lock()
 	c.sessions.request(req)
 	c.mu.Unlock()
@@ -97,6 +105,11 @@ func (c *conn) judge(frame []byte, stamped bool) ([]byte, error) {
 		if err := c.suffer(req); err != nil {
 			return nil, err
 		}
+	}
+	if req.key == kmsg.SASLAuthenticate {
+		c.mu.Lock()
+		c.authenticating = req
+		c.mu.Unlock()
 	}
 	if stamped {
 		if f := stamp(req, origin{internal: c.internal, clientID: req.clientID}); f != nil {
@@ -118,7 +131,7 @@ func (c *conn) suffer(req *request) error {
 				return net.ErrClosed
 			}
 		case drop:
-			c.Close()
+			c.end()
 			r.hit()
 			return errDropped
 		case holdResponse, dropResponse:
@@ -141,6 +154,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	c.sessions.response(id, p)
 	rules := c.answers[id]
 	delete(c.answers, id)
+	c.authenticating = nil
 	c.mu.Unlock()
 	for _, r := range rules {
 		switch r.act {
@@ -150,7 +164,7 @@ func (c *conn) Write(p []byte) (int, error) {
 				return 0, net.ErrClosed
 			}
 		case dropResponse:
-			c.Close()
+			c.end()
 			r.hit()
 			return 0, errDropped
 		}
@@ -166,13 +180,24 @@ func (c *conn) refuse(err error) error {
 	return err
 }
 
-// Close ends the connection and lets go what is held in it.
+// Close is called by the cluster when it is done with the connection.
 func (c *conn) Close() error {
+	c.mu.Lock()
+	refused := c.authenticating
+	c.mu.Unlock()
+	if refused != nil && !c.listener.broker.closing() {
+		_, _ = c.Conn.Write(refusal(refused)) // the client may be gone already
+	}
+	c.end()
+	return nil
+}
+
+// end ends the connection and lets go what is held in it.
+func (c *conn) end() {
 	c.once.Do(func() {
 		close(c.closed)
 		c.Conn.Close()
 		c.listener.forget(c)
 		c.listener.broker.conns.Done()
 	})
-	return nil
 }

@@ -3,45 +3,78 @@ package eventembed
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"syscall"
 	"time"
 )
 
-// Dialer is one client's way into a [Network]: what a network cable is to a
+// Dialer is one client's way to its brokers: what a network cable is to a
 // machine. All connections that were made with it can be cut, stalled or
-// slowed, and nobody else's are. Its methods may be called at the same time.
+// slowed, and nobody else's are. It comes from [Network.Dialer] or, for TCP and
+// brokers of any kind, from [NewDialer]. Its methods may be called at the same
+// time.
+//
+// The ends of a stalled connection do not hear of each other any more, not
+// even that the other has been closed. So a Dialer must not be left stalled:
+// end with Restore or Cut.
 type Dialer struct {
-	network *Network
 	name    string
+	connect connectFunc
 	link    *link
 
 	mu    sync.Mutex
 	conns map[*dialedConn]struct{} // open
 }
 
-func newDialer(n *Network, name string) *Dialer {
+// connectFunc makes a connection over a link and returns the client's end.
+type connectFunc func(ctx context.Context, network, address string, l *link) (*pipeConn, error)
+
+// NewDialer returns a Dialer whose connections end in those that dial makes,
+// for example of a net.Dialer's DialContext. The name is seen in errors.
+func NewDialer(name string, dial func(ctx context.Context, network, address string) (net.Conn, error)) *Dialer {
+	return newDialer(name, func(ctx context.Context, network, address string, l *link) (*pipeConn, error) {
+		far, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		client, near := newPipe(far.LocalAddr(), far.RemoteAddr(), l)
+		go pump(far, near)
+		go pump(near, far)
+		return client, nil
+	})
+}
+
+// pump copies what comes from one connection to another and closes both at the
+// end. Two of them join two connections.
+func pump(to, from net.Conn) {
+	_, _ = io.Copy(to, from) // a lost connection is what the ends see, not this
+	from.Close()
+	to.Close()
+}
+
+func newDialer(name string, connect connectFunc) *Dialer {
 	return &Dialer{
-		network: n,
 		name:    name,
+		connect: connect,
 		link:    newLink(),
 		conns:   make(map[*dialedConn]struct{}),
 	}
 }
 
-// DialContext connects to the broker that listens at address; see
-// [Network.DialContext]. While the dialer is stalled it waits, until ctx is
-// done; while it is cut, the error wraps syscall.EHOSTUNREACH.
-func (d *Dialer) DialContext(ctx context.Context, _, address string) (net.Conn, error) {
-	c, err := d.dial(ctx, address)
+// DialContext connects to address. While the dialer is stalled it waits, until
+// ctx is done; while it is cut, the error wraps syscall.EHOSTUNREACH. When
+// nothing listens at the address, it wraps syscall.ECONNREFUSED.
+func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := d.dial(ctx, network, address)
 	if err != nil {
-		return nil, fmt.Errorf("%s: dial %s on the virtual network: %w", d.name, address, err)
+		return nil, fmt.Errorf("%s: dial %s: %w", d.name, address, err)
 	}
 	return c, nil
 }
 
-func (d *Dialer) dial(ctx context.Context, address string) (net.Conn, error) {
+func (d *Dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	for {
 		state := d.link.current()
 		if state.cut {
@@ -56,7 +89,7 @@ func (d *Dialer) dial(ctx context.Context, address string) (net.Conn, error) {
 			return nil, ctx.Err()
 		}
 	}
-	pipe, err := d.network.connect(ctx, d.name, address, d.link)
+	pipe, err := d.connect(ctx, network, address, d.link)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +175,7 @@ func (l *link) change(edit func(*linkState)) {
 	l.state.changed = make(chan struct{})
 }
 
-// dialedConn is the client's end of a virtual connection.
+// dialedConn is the client's end of a dialer's connection.
 type dialedConn struct {
 	*pipeConn
 	dialer *Dialer

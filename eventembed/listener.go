@@ -64,13 +64,13 @@ func (l *listener) admit(raw net.Conn, port net.Listener) {
 	}
 	l.mu.Unlock()
 	if cut {
-		c.Close()
+		c.end()
 		return
 	}
 	select {
 	case l.accepted <- c:
 	case <-l.closed:
-		c.Close()
+		c.end()
 	}
 }
 
@@ -83,10 +83,10 @@ func (l *listener) dial(ctx context.Context) (net.Conn, error) {
 	case l.accepted <- c:
 		return client, nil
 	case <-l.closed:
-		c.Close()
+		c.end()
 		return nil, ErrClosed
 	case <-ctx.Done():
-		c.Close()
+		c.end()
 		return nil, ctx.Err()
 	}
 }
@@ -113,7 +113,7 @@ func (l *listener) cut() {
 		port.Close()
 	}
 	for _, c := range conns {
-		c.Close()
+		c.end()
 	}
 }
 
@@ -142,6 +142,11 @@ func (l *listener) forget(c *conn) {
 // Accept, Close and Addr are called by the cluster.
 
 func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case <-l.broker.ready:
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
 	select {
 	case c := <-l.accepted:
 		return c, nil

@@ -46,7 +46,7 @@ func (a virtualAddr) String() string { return string(a) }
 func (n *Network) DialContext(ctx context.Context, _, address string) (net.Conn, error) {
 	n.mu.Lock()
 	if n.direct == nil {
-		n.direct = newDialer(n, "direct")
+		n.direct = n.Dialer("direct")
 	}
 	d := n.direct
 	n.mu.Unlock()
@@ -57,7 +57,11 @@ func (n *Network) DialContext(ctx context.Context, _, address string) (net.Conn,
 // errors and as the host in the broker's view of the client's address. Two
 // dialers of the same name are independent of each other. Give each simulated
 // process one of its own.
-func (n *Network) Dialer(name string) *Dialer { return newDialer(n, name) }
+func (n *Network) Dialer(name string) *Dialer {
+	return newDialer(name, func(ctx context.Context, _, address string, l *link) (*pipeConn, error) {
+		return n.connect(ctx, name, address, l)
+	})
+}
 
 // Listen opens a port of the network; port 0 chooses a free one. Brokers do
 // this by themselves.

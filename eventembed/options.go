@@ -26,8 +26,6 @@ type config struct {
 	configs   map[string]string
 }
 
-type user struct{ mechanism, name, password string }
-
 type topicSeed struct {
 	name       string
 	partitions int32

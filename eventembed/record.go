@@ -10,9 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/sasl"
-	"github.com/twmb/franz-go/pkg/sasl/plain"
-	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
 // ownTimeout bounds what the Broker asks itself; it takes microseconds unless
@@ -143,22 +140,7 @@ func (b *Broker) ownClient() (*kgo.Client, error) {
 			return nil, fmt.Errorf("no node at %s", address)
 		}),
 	}
-	if len(b.config.users) > 0 {
-		opts = append(opts, kgo.SASL(b.config.users[0].login()))
-	}
-	cl, err := kgo.NewClient(opts...)
+	cl, err := kgo.NewClient(append(opts, b.ownLogin()...)...)
 	b.client = cl
 	return cl, err
-}
-
-// login is how a client authenticates as the user.
-func (u user) login() sasl.Mechanism {
-	switch u.mechanism {
-	case "SCRAM-SHA-256":
-		return scram.Auth{User: u.name, Pass: u.password}.AsSha256Mechanism()
-	case "SCRAM-SHA-512":
-		return scram.Auth{User: u.name, Pass: u.password}.AsSha512Mechanism()
-	default:
-		return plain.Auth{User: u.name, Pass: u.password}.AsMechanism()
-	}
 }

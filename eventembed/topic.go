@@ -29,7 +29,10 @@ type TopicID = [16]byte
 // or another of Kafka's errors.
 func (b *Broker) CreateTopic(name string, partitions int, configs map[string]string) error {
 	return b.about("create", name, func() error {
-		if partitions < 1 {
+		switch {
+		case !legalTopic(name):
+			return kerr.InvalidTopicException
+		case partitions < 1:
 			return kerr.InvalidPartitions
 		}
 		return b.cluster.CreateTopic(name, int32(partitions), configs)
