@@ -1,0 +1,271 @@
+package eventsqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+)
+
+// A store is SQLite's [eventmodels.OutboxStore].
+type store struct {
+	file *file
+	db   *sql.DB // commits are durable
+	// sweep deletes. What a power failure brings back was in Kafka (and is
+	// sent again, with the same id) or was forgotten on purpose, so that
+	// nobody has to wait for the disk.
+	sweep *sql.DB
+}
+
+var _ eventmodels.OutboxStore = (*store)(nil)
+
+// storeConnections is the limit of a store's own connections.
+const storeConnections = 4
+
+func openStore(ctx context.Context, f *file) (eventmodels.OutboxStore, error) {
+	keep, sweep := durable, lazy
+	if f.volatile {
+		keep, sweep = volatile, volatile
+	}
+	keeper, err := f.connector(keep)
+	if err != nil {
+		return nil, err
+	}
+	sweeper, err := f.connector(sweep)
+	if err != nil {
+		return nil, err
+	}
+	s := &store{file: f, db: sql.OpenDB(keeper), sweep: sql.OpenDB(sweeper)}
+	s.db.SetMaxOpenConns(storeConnections)
+	s.db.SetMaxIdleConns(storeConnections)
+	s.sweep.SetMaxOpenConns(1)
+	if err := s.checkTables(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// checkTables looks at the tables themselves: they need not have been made by
+// Migrate.
+func (s *store) checkTables(ctx context.Context) error {
+	var tables int
+	err := s.read(ctx, func() error {
+		return s.db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'table'
+			AND name IN ('events_outbox', 'events_outbox_parked', 'events_lease', 'events_marks')`).Scan(&tables)
+	})
+	if err != nil {
+		return fmt.Errorf("look for the library's tables in %s: %w", s.file.path, err)
+	}
+	if tables < 4 {
+		return fmt.Errorf("%s does not have the library's tables; run eventsqlite.Migrate once, or give eventsqlite.WithMigrate to Open", s.file.path)
+	}
+	return nil
+}
+
+// Close implements [eventmodels.OutboxStore].
+func (s *store) Close() error { return errors.Join(s.db.Close(), s.sweep.Close()) }
+
+// read runs a statement that only reads. It waits for no turn; it can be busy
+// in a file that is not in WAL mode.
+func (s *store) read(ctx context.Context, statement func() error) error {
+	return whileBusy(ctx, statement)
+}
+
+// write runs statements in one transaction when its turn has come.
+func (s *store) write(ctx context.Context, db *sql.DB, statements func(*sql.Tx) error) error {
+	if err := s.file.lock.acquire(ctx); err != nil {
+		return fmt.Errorf("wait for the database's write lock: %w", err)
+	}
+	defer s.file.lock.release()
+	return whileBusy(ctx, func() error {
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		if err := statements(tx); err != nil {
+			_ = tx.Rollback() // the first error is the one that matters
+			return err
+		}
+		return tx.Commit()
+	})
+}
+
+// ReadOutbox implements [eventmodels.OutboxStore].
+//
+// Seqs are drawn under the write lock, which is held until COMMIT: a seq that
+// is missing where a greater one is seen was deleted or belongs to another
+// scope, and will not appear.
+func (s *store) ReadOutbox(ctx context.Context, read eventmodels.OutboxRead) (eventmodels.OutboxPage, error) {
+	page := eventmodels.OutboxPage{Proof: eventmodels.ProofSerial}
+	query, args, err := readQuery(read)
+	if err != nil {
+		return page, err
+	}
+	err = s.read(ctx, func() (err error) {
+		page.Rows, err = s.scanRows(ctx, query, args)
+		return err
+	})
+	if err != nil {
+		return eventmodels.OutboxPage{}, err
+	}
+	return page, nil
+}
+
+// The columns that a row is made of. The driver returns nil for an empty blob,
+// too, so that NULL is asked for by itself. What cannot be sent is not read.
+const (
+	rowColumns = `o.seq, o.id, o.topic, o.created_at,
+		o.key IS NULL, o.key, o.headers IS NULL, o.headers, o.payload IS NULL, o.payload`
+	heldColumns = `o.seq, o.id, o.topic, o.created_at,
+		o.key IS NULL OR h.topic IS NOT NULL, iif(h.topic IS NULL, o.key, NULL),
+		o.headers IS NULL OR h.topic IS NOT NULL, iif(h.topic IS NULL, o.headers, NULL),
+		o.payload IS NULL OR h.topic IS NOT NULL, iif(h.topic IS NULL, o.payload, NULL)`
+	heldJoin = ` LEFT JOIN (SELECT value AS topic FROM json_each(?)) h ON h.topic = o.topic`
+)
+
+// readQuery makes one statement, for one snapshot. Gaps lie at or below the
+// hint, so that their rows are the first.
+func readQuery(read eventmodels.OutboxRead) (string, []any, error) {
+	columns, join := rowColumns, ""
+	var held []any
+	if len(read.Held) > 0 {
+		topics, err := json.Marshal(read.Held)
+		if err != nil {
+			return "", nil, fmt.Errorf("encode %d held topics: %w", len(read.Held), err)
+		}
+		columns, join, held = heldColumns, heldJoin, []any{string(topics)}
+	}
+	above := `SELECT ` + columns + ` FROM events_outbox o` + join + ` WHERE o.scope = ? AND o.seq > ?`
+	args := append(held, read.Scope, read.Hint)
+	if len(read.Gaps) == 0 {
+		return above + ` ORDER BY o.seq LIMIT ?`, append(args, read.Limit), nil
+	}
+	gaps := make([][2]int64, len(read.Gaps))
+	for i, g := range read.Gaps {
+		gaps[i] = [2]int64{g.Lo, g.Hi}
+	}
+	ranges, err := json.Marshal(gaps)
+	if err != nil {
+		return "", nil, fmt.Errorf("encode %d gaps: %w", len(gaps), err)
+	}
+	// CROSS JOIN keeps the order of the join: range by range.
+	inGaps := `SELECT ` + columns + ` FROM json_each(?) g CROSS JOIN events_outbox o ON o.scope = ?
+		AND o.seq BETWEEN g.value ->> 0 AND g.value ->> 1` + join
+	gapArgs := append([]any{string(ranges), read.Scope}, held...)
+	// Each half is limited by itself: one with a limit is not flattened into
+	// the sorted whole, and stops when it has enough.
+	query := `SELECT * FROM (` + inGaps + ` ORDER BY o.seq LIMIT ?) UNION ALL SELECT * FROM (` + above + ` ORDER BY o.seq LIMIT ?) ORDER BY 1 LIMIT ?`
+	args = append(append(append(gapArgs, read.Limit), args...), read.Limit, read.Limit)
+	return query, args, nil
+}
+
+func (s *store) scanRows(ctx context.Context, query string, args []any) ([]eventmodels.OutboxRow, error) {
+	rows, err := s.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var page []eventmodels.OutboxRow
+	for rows.Next() {
+		var (
+			r                         eventmodels.OutboxRow
+			id                        string
+			created                   int64
+			noKey, noHeaders, noValue bool
+		)
+		err := rows.Scan(&r.Seq, &id, &r.Topic, &created, &noKey, &r.Key, &noHeaders, &r.Headers, &noValue, &r.Payload)
+		if err != nil {
+			return nil, err
+		}
+		if r.ID, err = uuid.Parse(id); err != nil {
+			return nil, fmt.Errorf("the outbox row with seq %d has the id %q: %w", r.Seq, id, err)
+		}
+		r.Key, r.Headers, r.Payload = blob(r.Key, noKey), blob(r.Headers, noHeaders), blob(r.Payload, noValue)
+		r.CreatedAt = time.UnixMicro(created)
+		page = append(page, r)
+	}
+	return page, rows.Err()
+}
+
+// blob tells an empty blob from NULL.
+func blob(b []byte, null bool) []byte {
+	if b == nil && !null {
+		return []byte{}
+	}
+	return b
+}
+
+// deleteChunk is the number of rows that are deleted in one transaction: it
+// keeps writers out for a few milliseconds.
+const deleteChunk = 1000
+
+// DeleteOutbox implements [eventmodels.OutboxStore].
+func (s *store) DeleteOutbox(ctx context.Context, scope string, keys []eventmodels.OutboxKey) error {
+	for len(keys) > 0 {
+		n := min(len(keys), deleteChunk)
+		err := s.write(ctx, s.sweep, func(tx *sql.Tx) error { return deleteRows(ctx, tx, scope, keys[:n]) })
+		if err != nil {
+			return err
+		}
+		keys = keys[n:]
+	}
+	return nil
+}
+
+// deleteRows deletes one by one, which is the fastest way: pairs in one
+// statement make SQLite scan the table.
+func deleteRows(ctx context.Context, tx *sql.Tx, scope string, keys []eventmodels.OutboxKey) error {
+	stmt, err := tx.PrepareContext(ctx, `DELETE FROM events_outbox WHERE seq = ? AND id = ? AND scope = ?`)
+	if err != nil {
+		return err
+	}
+	defer stmt.Close()
+	for _, k := range keys {
+		if _, err := stmt.ExecContext(ctx, k.Seq, k.ID.String(), scope); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ParkOutbox implements [eventmodels.OutboxStore]. A row that is gone is not
+// an error: it was parked before, or sent.
+func (s *store) ParkOutbox(ctx context.Context, scope string, key eventmodels.OutboxKey, reason string) error {
+	return s.write(ctx, s.db, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO events_outbox_parked (scope, seq, id, topic, key, headers, payload, created_at, error, parked_at)
+			SELECT scope, seq, id, topic, key, headers, payload, created_at, ?, ? FROM events_outbox WHERE seq = ? AND id = ? AND scope = ?
+			ON CONFLICT DO NOTHING`, reason, micros(time.Now()), key.Seq, key.ID.String(), scope)
+		if err != nil {
+			return err
+		}
+		return deleteRows(ctx, tx, scope, []eventmodels.OutboxKey{key})
+	})
+}
+
+// Stats implements [eventmodels.OutboxStore].
+func (s *store) Stats(ctx context.Context, scope string) (eventmodels.OutboxStats, error) {
+	var (
+		stats  eventmodels.OutboxStats
+		oldest sql.NullInt64
+	)
+	err := s.read(ctx, func() error {
+		return s.db.QueryRowContext(ctx, `SELECT
+			(SELECT count(*) FROM events_outbox WHERE scope = ?1),
+			(SELECT count(*) FROM events_outbox_parked WHERE scope = ?1),
+			(SELECT created_at FROM events_outbox WHERE scope = ?1 ORDER BY seq LIMIT 1)`, scope).
+			Scan(&stats.Rows, &stats.Parked, &oldest)
+	})
+	if err != nil {
+		return eventmodels.OutboxStats{}, err
+	}
+	if oldest.Valid {
+		stats.OldestAge = max(time.Since(time.UnixMicro(oldest.Int64)), 0)
+	}
+	return stats, nil
+}
