@@ -81,8 +81,9 @@ const (
 	Held Added = iota
 	// Accepted: the record has a slot.
 	Accepted
-	// Rewound: the record has a slot, and those from its offset on that were
-	// in the window have lost theirs.
+	// Rewound: the record has a slot. It is not above the one that was added
+	// last, and those from its offset on that were in the window have lost
+	// their slots.
 	Rewound
 )
 
@@ -130,8 +131,12 @@ type Window struct {
 	// bytes of the entries that are not done.
 	bytes int
 
-	// end is behind everything that was fetched: the next offset is expected
-	// at or above it. Its Offset is noOffset while nothing was fetched.
+	// last is the offset that was added last, noOffset if none was. It is
+	// that of the newest entry, if there is one.
+	last int64
+
+	// end is behind everything that was fetched: above last, and where Skip
+	// has put it. Its Offset is noOffset while nothing was fetched.
 	end Position
 
 	// commit is the position that may be committed: everything before it is
@@ -170,6 +175,7 @@ func (w *Window) Start(epoch uint64) {
 	w.fetch++
 	w.head, w.tail = 0, 0
 	w.bytes = 0
+	w.last = noOffset
 	w.end = w.position(noOffset, noLeaderEpoch)
 	w.commit = w.end
 	w.committed = noOffset
@@ -202,13 +208,14 @@ func (w *Window) Oldest() (offset int64, ok bool) {
 func (w *Window) Add(offset int64, leaderEpoch int32, bytes int) (Slot, Added) {
 	bytes = min(max(bytes, 0), math.MaxInt32)
 	added := Accepted
-	if offset < w.end.Offset && w.drop(offset) {
+	if offset <= w.last {
 		added = Rewound
+		w.drop(offset) // the newest entry at least, if there is one: there is room
 		w.fetch++
-	}
-	if added != Rewound && w.full(bytes) {
+	} else if w.full(bytes) {
 		return Slot{}, Held
 	}
+	w.last = offset
 	if w.commit.Offset > offset {
 		w.commit = w.position(offset, noLeaderEpoch)
 	}
@@ -290,17 +297,14 @@ func (w *Window) full(bytes int) bool {
 	return w.Len() > 0 && (w.Len() >= w.limits.Records || bytes > w.limits.Bytes-w.bytes)
 }
 
-// drop takes the records from offset on out of the window, and reports whether
-// there were any.
-func (w *Window) drop(offset int64) bool {
-	tail := w.tail
+// drop takes the records from offset on out of the window.
+func (w *Window) drop(offset int64) {
 	for w.tail > w.head && w.at(w.tail-1).offset >= offset {
 		w.tail--
 		if e := w.at(w.tail); !e.done {
 			w.bytes -= int(e.bytes)
 		}
 	}
-	return w.tail != tail
 }
 
 // advance moves the head to the oldest record that is not done.
