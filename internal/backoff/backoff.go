@@ -35,7 +35,11 @@ func (s Schedule) Delay(attempt int, rnd float64) time.Duration {
 		}
 		d *= 2
 	}
-	return d - time.Duration(float64(d)*unit(s.Jitter)*unit(rnd))
+	cut := float64(d) * unit(s.Jitter) * unit(rnd)
+	if cut >= float64(d) { // which may be more than a Duration can hold
+		return 0
+	}
+	return d - time.Duration(cut)
 }
 
 // unit returns f within [0, 1], and 0 if it is not a number.
