@@ -2,6 +2,8 @@ package kafka
 
 import (
 	"context"
+	"strconv"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -25,6 +27,18 @@ type TopicPartition struct {
 	Partition int32
 }
 
+// String is topic/partition.
+func (tp TopicPartition) String() string {
+	return string(tp.Topic) + "/" + strconv.Itoa(int(tp.Partition))
+}
+
+func (tp TopicPartition) less(other TopicPartition) bool {
+	if tp.Topic != other.Topic {
+		return tp.Topic < other.Topic
+	}
+	return tp.Partition < other.Partition
+}
+
 // Offset is a position in a partition.
 type Offset struct {
 	// At is the offset of the next record to read.
@@ -42,6 +56,22 @@ type Fetched struct {
 	// and records of aborted transactions included (which are not in
 	// Records). It can be above the last record's offset + 1.
 	Next Offset
+
+	assigned *assignment // nil from a Reader
+}
+
+// Stale says whether the assignment that this was fetched in has ended: it is
+// true before Revoked or Lost is called for the partition, and stays so when
+// the partition is assigned to this member again. Who asks under the lock that
+// his Revoked and Lost take, too, never mistakes what was fetched for an
+// earlier assignment for the current one's.
+func (f *Fetched) Stale() bool { return f.assigned != nil && f.assigned.ended.Load() }
+
+// assignment is the time from a partition's Assigned to its Revoked or Lost.
+type assignment struct {
+	since uint64 // the group's count of assignments when it began
+	ended atomic.Bool
+	next  int64 // the next offset expected, -1 if unknown; under the group's lock
 }
 
 // Assignments is told what a group's member owns. Its methods are called one

@@ -1,0 +1,204 @@
+package kafka
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+var (
+	// ErrClosed is what a closed client, group or reader returns.
+	ErrClosed = errors.New("kafka: closed")
+	// ErrTooBig is found by errors.Is in a [TooBigError].
+	ErrTooBig = errors.New("kafka: record is larger than the topic allows")
+	// ErrNotOwner says that an offset was not committed because the
+	// partition belongs to somebody else by now. Trying again is useless:
+	// what was done since the last commit will be done again by the owner.
+	ErrNotOwner = errors.New("kafka: the partition is no longer this member's")
+	// ErrRebalancing says that an offset was not committed because the group
+	// is being rebalanced. The commit can be tried again as long as the
+	// partition has not been revoked.
+	ErrRebalancing = errors.New("kafka: the group is being rebalanced")
+	// ErrUnknownTopic says that a topic does not exist.
+	ErrUnknownTopic = errors.New("kafka: the topic does not exist")
+)
+
+// TopicError is what went wrong with one topic.
+type TopicError struct {
+	Topic WireTopic
+	Op    string // what was tried: "create", "describe", ...
+	Err   error
+}
+
+func (e *TopicError) Error() string {
+	return fmt.Sprintf("kafka: %s topic %q: %v", e.Op, string(e.Topic), e.Err)
+}
+
+func (e *TopicError) Unwrap() error { return e.Err }
+
+// TooBigError says that a record is larger than its topic's max.message.bytes.
+type TooBigError struct {
+	Topic WireTopic
+	Key   []byte // may be nil
+	Size  int    // what the record takes as a batch of its own, before compression
+	Limit int    // the topic's max.message.bytes
+}
+
+func (e *TooBigError) Error() string {
+	return fmt.Sprintf("kafka: record with key %s is too big for topic %q: %d bytes, max.message.bytes is %d",
+		quoteKey(e.Key), string(e.Topic), e.Size, e.Limit)
+}
+
+// Is makes errors.Is(err, ErrTooBig) true.
+func (e *TooBigError) Is(target error) bool { return target == ErrTooBig }
+
+// ProduceError says which records of one call were not acknowledged, in the
+// order of the call. All others were. errors.Is and errors.As look into each.
+type ProduceError struct {
+	Failed []RecordError
+}
+
+// RecordError is why one record was not acknowledged.
+type RecordError struct {
+	Index int // in the call
+	Topic WireTopic
+	Key   []byte // may be nil
+	Err   error
+}
+
+func (e *RecordError) Error() string {
+	return fmt.Sprintf("produce to topic %q with key %s: %v", string(e.Topic), quoteKey(e.Key), e.Err)
+}
+
+func (e *RecordError) Unwrap() error { return e.Err }
+
+// maxListed is how many failures an error's text spells out.
+const maxListed = 3
+
+func (e *ProduceError) Error() string {
+	var b strings.Builder
+	b.WriteString("kafka: ")
+	for i := range e.Failed {
+		if i == maxListed {
+			fmt.Fprintf(&b, "; and %d more", len(e.Failed)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(e.Failed[i].Error())
+	}
+	return b.String()
+}
+
+func (e *ProduceError) Unwrap() []error {
+	errs := make([]error, len(e.Failed))
+	for i := range e.Failed {
+		errs[i] = &e.Failed[i]
+	}
+	return errs
+}
+
+// CommitError says which partitions' offsets were not committed, and why. All
+// others of the call were. errors.Is and errors.As look into each.
+type CommitError struct {
+	Group  string
+	Failed map[TopicPartition]error
+}
+
+func (e *CommitError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "kafka: commit offsets of group %q", e.Group)
+	for i, tp := range e.partitions() {
+		if i == maxListed {
+			fmt.Fprintf(&b, "; and %d more", len(e.Failed)-i)
+			break
+		}
+		fmt.Fprintf(&b, "; %s: %v", tp, e.Failed[tp])
+	}
+	return b.String()
+}
+
+func (e *CommitError) Unwrap() []error {
+	errs := make([]error, 0, len(e.Failed))
+	for _, tp := range e.partitions() {
+		errs = append(errs, e.Failed[tp])
+	}
+	return errs
+}
+
+func (e *CommitError) partitions() []TopicPartition {
+	tps := make([]TopicPartition, 0, len(e.Failed))
+	for tp := range e.Failed {
+		tps = append(tps, tp)
+	}
+	sort.Slice(tps, func(i, j int) bool { return tps[i].less(tps[j]) })
+	return tps
+}
+
+// commitError says of a broker's answer to a commit whether trying again can
+// help.
+func commitError(err error) error {
+	switch {
+	case errors.Is(err, kerr.IllegalGeneration), errors.Is(err, kerr.UnknownMemberID),
+		errors.Is(err, kerr.FencedInstanceID), errors.Is(err, kerr.StaleMemberEpoch),
+		errors.Is(err, kerr.UnknownTopicID):
+		return fmt.Errorf("%w: %w", ErrNotOwner, err)
+	case errors.Is(err, kerr.RebalanceInProgress):
+		return fmt.Errorf("%w: %w", ErrRebalancing, err)
+	case errors.Is(err, kgo.ErrClientClosed):
+		return ErrClosed
+	}
+	return err
+}
+
+// maxKey is how many bytes of a key an error shows.
+const maxKey = 64
+
+// quoteKey makes a key readable, whatever its bytes are.
+func quoteKey(key []byte) string {
+	switch {
+	case key == nil:
+		return "(none)"
+	case len(key) > maxKey:
+		return strconv.Quote(string(key[:maxKey])) + "..."
+	}
+	return strconv.Quote(string(key))
+}
+
+// explain adds what to do to an error of talking to the brokers.
+func (c Config) explain(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, kgo.ErrClientClosed) {
+		return ErrClosed
+	}
+	var hint string
+	var unknownAuthority x509.UnknownAuthorityError
+	var hostname x509.HostnameError
+	var record tls.RecordHeaderError
+	switch {
+	case errors.Is(err, kerr.SaslAuthenticationFailed):
+		hint = "; the broker refused the user name or the password"
+	case errors.Is(err, kerr.UnsupportedSaslMechanism):
+		hint = "; the broker does not offer this SASL mechanism"
+	case errors.As(err, &unknownAuthority):
+		hint = "; the broker's certificate is signed by nobody this process trusts: set RootCAs in the TLS configuration"
+	case errors.As(err, &hostname):
+		hint = "; the broker's certificate is for another host: dial the name that it is for, or set ServerName in the TLS configuration"
+	case errors.As(err, &record):
+		hint = "; the broker does not speak TLS at this address"
+	case errors.Is(err, kerr.ClusterAuthorizationFailed), errors.Is(err, kerr.TopicAuthorizationFailed),
+		errors.Is(err, kerr.GroupAuthorizationFailed):
+		hint = "; the user may not do this, an ACL is missing"
+	}
+	return fmt.Errorf("kafka: %s at %s: %w%s", op, strings.Join(c.Brokers, ","), err, hint)
+}

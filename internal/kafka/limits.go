@@ -1,0 +1,152 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// DefaultMaxMessageBytes is Kafka's own default of max.message.bytes.
+const DefaultMaxMessageBytes = 1048588
+
+// configMaxMessageBytes is the setting that limits a record batch.
+const configMaxMessageBytes = "max.message.bytes"
+
+// limits knows how large a topic's records may be.
+type limits struct {
+	client  *Client
+	flights *flights[int]
+	refused sync.Once // the one log line
+}
+
+func newLimits(c *Client) *limits {
+	l := &limits{client: c}
+	l.flights = newFlights(l.read)
+	return l
+}
+
+func (l *limits) stop() { l.flights.stop() }
+
+// Limits is the topic's max.message.bytes: how large a record batch, and so a
+// record with what a batch adds to it, may be. It is read once and remembered;
+// see [Client.Forget]. If the broker refuses the question, the answer is
+// Kafka's default, 1048588.
+func (c *Client) Limits(ctx context.Context, topic WireTopic) (maxMessageBytes int, err error) {
+	if v, ok := c.limit.flights.cached(topic); ok {
+		return v, nil
+	}
+	values, failed := c.limit.flights.get(ctx, []WireTopic{topic})
+	return values[topic], topicErrors("read the limits of", failed)
+}
+
+// CachedLimit is [Client.Limits] without network: ok is false when the limit
+// has not been read yet.
+func (c *Client) CachedLimit(topic WireTopic) (maxMessageBytes int, ok bool) {
+	return c.limit.flights.cached(topic)
+}
+
+// read is the flight: one DescribeConfigs request for all topics, again as long
+// as it fails with what can pass.
+func (l *limits) read(ctx context.Context, names []WireTopic, f *flight[int]) {
+	open := make(map[WireTopic]bool, len(names))
+	for _, n := range names {
+		open[n] = true
+	}
+	done := func(n WireTopic, limit int, err error) {
+		f.report(n, limit, err)
+		delete(open, n)
+	}
+	for wait := (pause{}); len(open) > 0 && ctx.Err() == nil; wait.next(ctx) {
+		answers, err := l.ask(ctx, sortedTopics(open))
+		switch {
+		case err != nil && final(err):
+			for n := range open {
+				done(n, 0, err)
+			}
+		case err != nil:
+			// A broker, or what stands before it, can refuse the question by
+			// closing the connection.
+			_, away := l.client.metadata(ctx)
+			for n := range open {
+				if away == nil {
+					l.refuse(n, err)
+					done(n, DefaultMaxMessageBytes, nil)
+				} else {
+					f.trying(n, err)
+				}
+			}
+		}
+		for n, a := range answers {
+			switch {
+			case a.err == nil:
+				done(n, a.limit, nil)
+			case errors.Is(a.err, kerr.UnknownTopicOrPartition):
+				done(n, 0, fmt.Errorf("%w: %w", ErrUnknownTopic, a.err))
+			case final(a.err):
+				l.refuse(n, a.err)
+				done(n, DefaultMaxMessageBytes, nil)
+			default:
+				f.trying(n, a.err)
+			}
+		}
+	}
+}
+
+// refuse logs, once, that the limit is not known.
+func (l *limits) refuse(n WireTopic, err error) {
+	l.refused.Do(func() {
+		l.client.log.Warn("kafka: the broker does not tell how large records may be; "+
+			"Kafka's default is taken for this topic and others of which it does not",
+			"topic", n, "max_message_bytes", DefaultMaxMessageBytes, "error", err)
+	})
+}
+
+type limitAnswer struct {
+	limit int
+	err   error
+}
+
+// ask asks for the topics' limits once. Without an error every topic has an
+// answer.
+func (l *limits) ask(ctx context.Context, names []WireTopic) (map[WireTopic]limitAnswer, error) {
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	for _, n := range names {
+		r := kmsg.NewDescribeConfigsRequestResource()
+		r.ResourceType = kmsg.ConfigResourceTypeTopic
+		r.ResourceName = string(n)
+		r.ConfigNames = []string{configMaxMessageBytes}
+		req.Resources = append(req.Resources, r)
+	}
+	resp, err := req.RequestWith(ctx, l.client.kgo)
+	if err != nil {
+		return nil, l.client.cfg.explain("read topic settings", err)
+	}
+	answers := make(map[WireTopic]limitAnswer, len(names))
+	for _, n := range names {
+		answers[n] = limitAnswer{limit: DefaultMaxMessageBytes} // as for a broker that does not know the setting
+	}
+	for _, r := range resp.Resources {
+		n := WireTopic(r.ResourceName)
+		if _, asked := answers[n]; !asked {
+			continue
+		}
+		if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
+			answers[n] = limitAnswer{err: err}
+			continue
+		}
+		for _, c := range r.Configs {
+			if c.Name != configMaxMessageBytes || c.Value == nil {
+				continue
+			}
+			if v, err := strconv.Atoi(*c.Value); err == nil && v > 0 {
+				answers[n] = limitAnswer{limit: v}
+			}
+		}
+	}
+	return answers, nil
+}

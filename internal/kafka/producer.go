@@ -1,0 +1,261 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// maxRequest is the largest record that fits into a request: a broker's
+// socket.request.max.bytes is 100 MiB by default, as is franz-go's limit.
+const maxRequest = 99 << 20
+
+// producing are the options of the immediate producer. It writes at once
+// (without linger), waits for all in-sync replicas and is idempotent, which is
+// franz-go's default; keys go to the partition that Java's default partitioner
+// picks, records without a key to one partition after the other.
+//
+// There is no limit on how long or how often a record is tried: the caller's
+// ctx is the limit. What franz-go would give up by itself is a topic that it
+// cannot find in five looks.
+func (c *Client) producing() []kgo.Opt {
+	codecs, _ := c.cfg.Compression.codecs() // validated
+	return []kgo.Opt{
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+		kgo.ProducerBatchCompression(codecs...),
+		kgo.ProducerLinger(0),
+		kgo.MaxBufferedRecords(c.cfg.MaxBufferedRecords),
+		kgo.MaxBufferedBytes(c.cfg.MaxBufferedBytes),
+		kgo.ProducerBatchMaxBytesFn(c.batchLimit),
+	}
+}
+
+// batchLimit is how large franz-go makes batches of a topic. It asks when it
+// first sees the topic, and Produce has read the limit by then.
+func (c *Client) batchLimit(topic string) int32 {
+	if c.limit != nil { // nil while the client is made
+		if v, ok := c.limit.flights.cached(WireTopic(topic)); ok {
+			return int32(max(512, min(v, maxRequest)))
+		}
+	}
+	return DefaultMaxMessageBytes
+}
+
+// Produce writes the records and returns when the brokers have acknowledged
+// all of them. The error is a [ProduceError] that names every record that was
+// not acknowledged; the others were. A record that is larger than its topic
+// allows is refused with a [TooBigError] without being sent.
+//
+// ctx is the only limit: while the brokers are away, Produce waits. When ctx
+// ends it returns at once; records that had been sent by then may be written
+// all the same, and none may be changed afterwards.
+//
+// Records of one call that have the same partition are written in their order.
+func (c *Client) Produce(ctx context.Context, records []*Record) error {
+	p := &production{client: c, ctx: ctx, records: records, errs: make([]error, len(records))}
+	pending := make([]int, len(records))
+	for i := range records {
+		pending[i] = i
+	}
+	for attempt := 1; len(pending) > 0; attempt++ {
+		pending = p.attempt(pending, attempt)
+	}
+	return p.result()
+}
+
+// production is one call of Produce.
+type production struct {
+	client  *Client
+	ctx     context.Context
+	records []*Record
+	errs    []error // the result of each record; nil is acknowledged
+}
+
+// attempts bounds how often a record is handed to franz-go again after its topic
+// was forgotten.
+const attempts = 5
+
+// attempt hands the records over, waits for their results, and returns those
+// that should be handed over again.
+func (p *production) attempt(pending []int, attempt int) []int {
+	pending = p.check(pending)
+	if len(pending) == 0 {
+		return nil
+	}
+	c := p.client
+	rounds := make(map[WireTopic]uint64)
+	for _, i := range pending {
+		t := WireTopic(p.records[i].Topic)
+		if _, ok := rounds[t]; !ok {
+			rounds[t] = c.purge.round(t)
+		}
+	}
+	results := p.handOver(pending)
+
+	var again []int
+	for n, i := range pending {
+		err := results[n]
+		t := WireTopic(p.records[i].Topic)
+		if err == nil || p.ctx.Err() != nil || !c.purge.retry(c, t, rounds[t], attempt, err) {
+			p.errs[i] = err
+			continue
+		}
+		again = append(again, i)
+	}
+	return again
+}
+
+// check settles the records that cannot be sent, and returns the others.
+func (p *production) check(pending []int) []int {
+	sendable := pending[:0]
+	for _, i := range pending {
+		r := p.records[i]
+		limit, err := p.client.Limits(p.ctx, WireTopic(r.Topic))
+		if err == nil {
+			err = checkSize(r, min(limit, maxRequest, p.client.cfg.MaxBufferedBytes))
+		}
+		if err != nil {
+			p.errs[i] = err
+			continue
+		}
+		sendable = append(sendable, i)
+	}
+	return sendable
+}
+
+// handOver gives the records to franz-go, all at once, and waits for their
+// results or for the end of ctx.
+func (p *production) handOver(pending []int) []error {
+	var (
+		mu      sync.Mutex // franz-go may still answer when nobody waits
+		results = make([]error, len(pending))
+		left    = len(pending)
+		done    = make(chan struct{})
+	)
+	for n := range results {
+		results[n] = errPending
+	}
+	for n, i := range pending {
+		p.client.kgo.Produce(p.ctx, p.records[i], func(_ *Record, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			left--
+			if results != nil {
+				results[n] = err
+			}
+			if left == 0 {
+				close(done)
+			}
+		})
+	}
+	select {
+	case <-done:
+		return results
+	case <-p.ctx.Done():
+	}
+	// franz-go has the same ctx and soon ends what it has not sent, and the
+	// rest when the broker answers. Nobody waits for it.
+	mu.Lock()
+	defer mu.Unlock()
+	got := results
+	results = nil
+	for n := range got {
+		if got[n] == errPending {
+			got[n] = p.ctx.Err()
+		}
+	}
+	return got
+}
+
+// errPending is the result of a record that has none yet.
+var errPending = errors.New("pending")
+
+// result is the call's error.
+func (p *production) result() error {
+	var failed []RecordError
+	for i, err := range p.errs {
+		if err == nil {
+			continue
+		}
+		r := p.records[i]
+		switch {
+		case errors.Is(err, kgo.ErrClientClosed):
+			err = ErrClosed
+		case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
+			err = fmt.Errorf("%w: %w", ErrUnknownTopic, err)
+		case errors.Is(err, kerr.MessageTooLarge):
+			limit, _ := p.client.CachedLimit(WireTopic(r.Topic))
+			err = fmt.Errorf("%w: %w", &TooBigError{Topic: WireTopic(r.Topic), Key: r.Key, Size: RecordSize(r), Limit: limit}, err)
+		}
+		failed = append(failed, RecordError{Index: i, Topic: WireTopic(r.Topic), Key: r.Key, Err: err})
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	return &ProduceError{Failed: failed}
+}
+
+// purger makes franz-go forget a topic when what it knows of it is wrong for
+// ever: it never adopts the new id of a topic that was deleted and created
+// again, and it asks only once how large batches may be. Forgetting fails what
+// is buffered of the topic, so it is done once for all calls that were under
+// way, and they hand their records over again.
+type purger struct {
+	mu     sync.Mutex
+	rounds map[WireTopic]uint64 // how often a topic was forgotten
+}
+
+// round is how often the topic has been forgotten.
+func (u *purger) round(t WireTopic) uint64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.rounds[t]
+}
+
+// retry says whether a record that failed with err should be handed over again.
+// before is the topic's round when it was handed over the last time.
+func (u *purger) retry(c *Client, t WireTopic, before uint64, attempt int, err error) bool {
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		// Not this call's ctx, which has not ended: franz-go fails all that is
+		// buffered of a partition when the ctx of its first record ends. So
+		// however often that happens, it does not count.
+		return true
+	case errors.Is(err, kgo.ErrClientClosed), attempt == attempts:
+		return false
+	case errors.Is(err, kerr.UnknownTopicID):
+		u.forget(c, t, before)
+		return true
+	case errors.Is(err, kerr.MessageTooLarge):
+		// The limit is less than it was when it was read. When it is read
+		// again, what is too big is refused, and the rest goes into smaller
+		// batches.
+		u.forget(c, t, before)
+		return attempt == 1
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		c.Forget(t) // so that it can be created
+	}
+	// What another call's forgetting has done to this one's records.
+	return u.round(t) != before
+}
+
+// forget makes franz-go and the client forget the topic, unless that has been
+// done since round before.
+func (u *purger) forget(c *Client, t WireTopic, before uint64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.rounds[t] != before {
+		return
+	}
+	if u.rounds == nil {
+		u.rounds = make(map[WireTopic]uint64)
+	}
+	u.rounds[t]++
+	c.Forget(t)
+	c.kgo.PurgeTopicsFromProducing(string(t))
+}
