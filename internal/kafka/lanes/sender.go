@@ -2,14 +2,55 @@ package lanes
 
 import (
 	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
 
 	"github.com/seed46dd6f11/events/eventmodels"
 )
 
-// Sender writes rows to Kafka. See the package's documentation.
+// Sender writes rows to Kafka. See the package's documentation. Its methods may
+// be called at the same time, except where they say otherwise.
 type Sender struct {
-	cfg Config
+	cfg        Config
+	maxRequest int
+
+	// ctx is that of the produce requests, lookups that of everything else.
+	ctx           context.Context
+	cancel        context.CancelFunc
+	lookups       context.Context
+	cancelLookups context.CancelFunc
+	// wg counts what can still report: requests, lookups, and calls.
+	wg sync.WaitGroup
+	// stopped is closed by Stop, when nothing can report any more.
+	stopped chan struct{}
+
+	// mu is never held while anything waits, or is reported. It guards the
+	// rest.
+	mu    sync.Mutex
+	phase phase
+	m     *machine
+	// now is the time of the turn that is under way.
+	now time.Time
+	// timer calls tick at wake; zero: not at all.
+	timer *time.Timer
+	wake  time.Time
+	// telling: somebody reports the machine's notices, and goes on until
+	// there are none. spare is the memory of those before.
+	telling bool
+	spare   []notice
+	// idle is closed when nothing is to be reported; nil if nobody waits.
+	idle chan struct{}
 }
+
+// phase is where in its life a sender is.
+type phase uint8
+
+const (
+	created phase = iota
+	running
+	stopping
+)
 
 // New returns a sender. It does nothing before Start.
 func New(cfg Config) (*Sender, error) {
@@ -17,58 +58,207 @@ func New(cfg Config) (*Sender, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &Sender{cfg: cfg}, nil
+	s := &Sender{cfg: cfg, maxRequest: maxRequestOf(cfg.Client), stopped: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.lookups, s.cancelLookups = context.WithCancel(s.ctx)
+	s.m = newMachine(&s.cfg, rand.Float64)
+	return s, nil
 }
 
-// Start begins to send. It may be called once; calls after the first, and after
-// Stop, do nothing.
-func (s *Sender) Start() {}
+// Start begins to send. Calls after the first, and after Stop, do nothing.
+func (s *Sender) Start() {
+	if s.enter() {
+		defer s.wg.Done()
+		s.turn(func() {
+			if s.phase == created {
+				s.phase = running
+			}
+		})
+	}
+}
 
 // Send hands rows to their lanes, in the order in which the rows of a key are
-// to be stored. It never waits for brokers or locks that wait for them. The
-// rows must not be changed until they are reported.
+// to be stored. It never waits for brokers, or for a lock that somebody holds
+// who does. The rows must not be changed until they are reported.
 //
 // Send and Resume are called one after another, never at the same time. What
 // Send returns of held topics has been reported when it is back. Before Start
 // rows are queued; after Stop has been called they are dropped, without a
 // report.
-func (s *Sender) Send(rows []*eventmodels.OutboxRow) {}
+func (s *Sender) Send(rows []*eventmodels.OutboxRow) {
+	if !s.enter() {
+		return
+	}
+	defer s.wg.Done()
+	var returned []*row
+	s.turn(func() { returned = s.m.send(s.now, rows) })
+	if len(returned) > 0 {
+		// Here and not as a notice, which somebody else could still be
+		// about to report when Send is back.
+		s.cfg.Report.Returned(returned)
+	}
+}
 
 // Resume ends what Held has begun, after Ready: what Send brings of the topic
 // from now on is sent again. Every row of the topic that was given to Send
 // before has been reported by now, so that the caller can begin again with
 // those that were Returned. For a topic that is not Ready it does nothing.
-func (s *Sender) Resume(topic string) {}
+func (s *Sender) Resume(topic string) {
+	if s.enter() {
+		defer s.wg.Done()
+		s.turn(func() { s.m.resume(topic) })
+	}
+}
 
 // Identify makes the lanes continue under another identity, with sequence
 // numbers from 0. A batch of unknown outcome is written again under it. An
 // identity with the present producer id and an epoch that is not larger is
 // ignored: it would begin with sequence numbers that the brokers have seen, and
 // what they take for repetitions they drop.
-func (s *Sender) Identify(id Identity) {}
+func (s *Sender) Identify(id Identity) {
+	if s.enter() {
+		defer s.wg.Done()
+		s.turn(func() { s.m.identify(s.now, id) })
+	}
+}
 
 // Stop ends the sender: no new batch starts; what is in flight is waited for
 // until ctx ends, then abandoned. When Stop is back, nothing is reported any
 // more. It may be called any number of times, at any time, also before Start,
 // but not from a method of Report.
-func (s *Sender) Stop(ctx context.Context) {}
-
-// WaitIdle waits until all rows given to Send have been reported, the sender is
-// stopped, or ctx ends. It returns ctx's error in the last case.
-func (s *Sender) WaitIdle(ctx context.Context) error { return nil }
-
-// Stats are counts of what the sender has in its hands and has done.
-type Stats struct {
-	// Rows have been given to Send and were not reported; InFlight of them
-	// are in requests that are not answered, or are waiting for their retry.
-	Rows, InFlight int
-	// HeldTopics are those that were reported as Held and not resumed.
-	HeldTopics int
-	// Requests, Batches and Retries (of Batches) have been sent.
-	Requests, Batches, Retries uint64
-	// Acked, Refused and Returned count rows.
-	Acked, Refused, Returned uint64
+func (s *Sender) Stop(ctx context.Context) {
+	s.mu.Lock()
+	first := s.phase != stopping
+	s.phase, s.m.stopping = stopping, true
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	s.mu.Unlock()
+	s.cancelLookups()
+	if first {
+		go func() {
+			s.wg.Wait()
+			s.cancel()
+			close(s.stopped)
+		}()
+	}
+	select {
+	case <-s.stopped:
+	case <-ctx.Done():
+		s.cancel()
+		<-s.stopped
+	}
 }
 
-// Stats returns the counts of now.
-func (s *Sender) Stats() Stats { return Stats{} }
+// WaitIdle waits until all rows given to Send have been reported, or the sender
+// is stopped. When ctx ends first, it returns ctx's error.
+func (s *Sender) WaitIdle(ctx context.Context) error {
+	s.mu.Lock()
+	if s.quiet() {
+		s.mu.Unlock()
+		return nil
+	}
+	if s.idle == nil {
+		s.idle = make(chan struct{})
+	}
+	idle := s.idle
+	s.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-s.stopped:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// enter says that the caller may report until it calls wg.Done; false: the
+// sender is stopped.
+func (s *Sender) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == stopping {
+		return false
+	}
+	s.wg.Add(1)
+	return true
+}
+
+// turn lets change tell the machine what has happened, and does what the
+// machine then wants done. Whoever calls it is counted in wg.
+func (s *Sender) turn(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = time.Now()
+	change()
+	if s.phase == running {
+		s.work(s.m.advance(s.now))
+	}
+	s.report()
+}
+
+// work starts what is to be done. mu is held, and the sender is running, so
+// that Stop has yet to wait for wg.
+func (s *Sender) work(w work) {
+	for _, r := range w.requests {
+		s.wg.Add(1)
+		go s.carry(r)
+	}
+	if len(w.lookups) > 0 {
+		s.wg.Add(1)
+		go s.lookup(w.lookups)
+	}
+	for _, name := range w.ensure {
+		s.wg.Add(1)
+		go s.create(name)
+	}
+	if !w.wake.IsZero() && (s.wake.IsZero() || w.wake.Before(s.wake)) {
+		s.wake = w.wake
+		if d := w.wake.Sub(s.now); s.timer == nil {
+			s.timer = time.AfterFunc(d, s.tick)
+		} else {
+			s.timer.Reset(d)
+		}
+	}
+}
+
+// tick does what is due.
+func (s *Sender) tick() {
+	if s.enter() {
+		defer s.wg.Done()
+		s.turn(func() { s.wake = time.Time{} })
+	}
+}
+
+// report reports what the machine has noticed, in its order: one goroutine at a
+// time does, for the others too. mu is held, except while something is
+// reported.
+func (s *Sender) report() {
+	if s.telling {
+		return
+	}
+	s.telling = true
+	for len(s.m.notices) > 0 {
+		notices := s.m.notices
+		s.m.notices = s.spare
+		s.spare = nil
+		s.mu.Unlock()
+		for _, n := range notices {
+			s.tell(n)
+		}
+		clear(notices)
+		s.mu.Lock()
+		s.spare = notices[:0]
+	}
+	s.telling = false
+	if s.idle != nil && s.quiet() {
+		close(s.idle)
+		s.idle = nil
+	}
+}
+
+// quiet reports whether every row that was sent has been reported.
+func (s *Sender) quiet() bool {
+	return s.m.stats.Rows == 0 && len(s.m.notices) == 0 && !s.telling
+}

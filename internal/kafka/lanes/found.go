@@ -1,0 +1,128 @@
+package lanes
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// found takes over what a lookup has found out about a topic.
+func (m *machine) found(now time.Time, name string, info topicInfo) {
+	t := m.topic(name)
+	t.asked = false
+	t.setLimit(info.limit)
+	before, id := len(t.lanes), t.id
+	leaders := make([]int32, before)
+	for i, l := range t.lanes {
+		leaders[i] = l.leader
+	}
+	ok, evicted := t.adopt(info)
+	if !ok || len(t.lanes) == 0 {
+		m.missed(now, name, kerr.UnknownTopicID)
+		return
+	}
+	t.tries, t.lookedUp, t.err = 0, now, nil
+	if before > 0 && t.replaced(id) {
+		m.note(notice{kind: noticeRecreated, topic: name, after: len(t.lanes)})
+	} else if before > 0 && before < len(t.lanes) {
+		m.note(notice{kind: noticeGrown, topic: name, before: before, after: len(t.lanes)})
+	}
+	if len(evicted) > 0 {
+		m.shrink(t, evicted)
+	}
+	for i, l := range t.lanes {
+		if i >= before || l.leader == leaders[i] {
+			continue
+		}
+		// It is in the old leader's list, or waits for this one.
+		if l.state == ready || l.state == waiting && (l.seeking || leaders[i] == noLeader) {
+			m.makeReady(now, l)
+		}
+	}
+	unplaced := t.unplaced
+	t.unplaced = nil
+	for _, r := range unplaced {
+		m.place(now, t, r)
+	}
+	for _, l := range t.lanes {
+		if l.leader == noLeader && l.pending() {
+			t.tries++
+			t.lookupAt = now.Add(m.backoff.Delay(t.tries, m.random()))
+			m.watch(t)
+			break
+		}
+	}
+	m.settleTopic(t)
+}
+
+// shrink gives back all rows of a topic that was created again with fewer
+// partitions: they have to be placed anew, in their order.
+func (m *machine) shrink(t *topic, evicted []*lane) {
+	m.hold(t, nil, &HeldError{Topic: t.name, Partition: -1, Reason: "it was created again with fewer partitions", Err: kerr.UnknownTopicID})
+	for _, l := range evicted {
+		if l.state != flying {
+			m.evict(l)
+		}
+	}
+}
+
+// missed notes that a lookup has not found a topic, or was not answered.
+func (m *machine) missed(now time.Time, name string, err error) {
+	t := m.topic(name)
+	t.asked, t.err = false, err
+	t.tries++
+	t.lookupAt = time.Time{}
+	if t.wanted() {
+		t.lookupAt = now.Add(m.backoff.Delay(t.tries, m.random()))
+		m.watch(t)
+	}
+}
+
+// forbidden notes that a lookup was refused in a way that does not go away by
+// itself.
+func (m *machine) forbidden(now time.Time, name string, err error) {
+	m.missed(now, name, err)
+	if t := m.topic(name); len(t.lanes) == 0 {
+		m.holdPending(t, err)
+	}
+	// If the partitions are known, the answers to what is sent decide.
+}
+
+// unknown notes that a topic does not exist, and lets it be created.
+func (m *machine) unknown(now time.Time, name string, err error) {
+	m.missed(now, name, err)
+	if t := m.topic(name); m.cfg.EnsureTopic != nil && t.wanted() && !t.ensuring {
+		t.ensuring = true
+		m.ensure = append(m.ensure, name)
+	}
+}
+
+// ensured takes the result of EnsureTopic.
+func (m *machine) ensured(now time.Time, name string, err error) {
+	t := m.topic(name)
+	t.ensuring = false
+	if err != nil {
+		t.err = err
+		m.holdPending(t, err)
+	} else if t.tries <= 1 && !t.lookupAt.IsZero() {
+		t.lookupAt = now
+	}
+	if !t.lookupAt.IsZero() {
+		m.watch(t)
+	}
+}
+
+// holdPending holds a topic, if there is anything that waits for it.
+func (m *machine) holdPending(t *topic, err error) {
+	held := &HeldError{Topic: t.name, Partition: -1, Err: err}
+	if len(t.unplaced) > 0 {
+		m.hold(t, nil, held)
+		return
+	}
+	for _, l := range t.lanes {
+		if l.state == waiting {
+			m.hold(t, l, held)
+			return
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package lanes
+
+// noticeKind is a method of Report, or something for the log.
+type noticeKind uint8
+
+const (
+	noticeAcked noticeKind = iota
+	noticeRefused
+	noticeReturned
+	noticeHeld
+	noticeReady
+	noticeFenced
+	noticeRecreated
+	noticeGrown
+)
+
+// notice is something to report. The machine collects notices in the order in
+// which things have happened, and they are reported in that order.
+type notice struct {
+	kind  noticeKind
+	rows  []*row
+	topic string
+	id    Identity
+	err   error
+	// before and after are numbers of partitions.
+	before, after int
+}
+
+// note adds a notice, and counts.
+func (m *machine) note(n notice) {
+	switch n.kind {
+	case noticeAcked:
+		m.stats.Acked += uint64(len(n.rows))
+	case noticeRefused:
+		m.stats.Refused += uint64(len(n.rows))
+	case noticeReturned:
+		if len(n.rows) == 0 {
+			return
+		}
+		m.stats.Returned += uint64(len(n.rows))
+	}
+	m.stats.Rows -= len(n.rows)
+	m.notices = append(m.notices, n)
+}
+
+// tell reports a notice.
+func (s *Sender) tell(n notice) {
+	r := s.cfg.Report
+	switch n.kind {
+	case noticeAcked:
+		r.Acked(n.rows)
+	case noticeRefused:
+		r.Refused(n.rows[0], n.err)
+	case noticeReturned:
+		r.Returned(n.rows)
+	case noticeHeld:
+		r.Held(n.topic, n.err)
+	case noticeReady:
+		r.Ready(n.topic)
+	case noticeFenced:
+		r.Fenced(n.id, n.err)
+	case noticeRecreated:
+		s.cfg.Logger.Warn("topic was deleted and created again; sending goes on with the new one", "topic", n.topic, "partitions", n.after)
+	case noticeGrown:
+		s.cfg.Logger.Warn("topic has more partitions; keys move to other partitions from here on", "topic", n.topic, "before", n.before, "partitions", n.after)
+	}
+}
