@@ -9,7 +9,7 @@ import (
 const BatchOverhead = 61
 
 // RecordSize returns an upper bound of what the record adds to a batch that is
-// not compressed, wherever in a batch it stands. The bound is at most 17 bytes
+// not compressed, wherever in a batch it stands. The bound is at most 14 bytes
 // above the truth.
 func RecordSize(r Record) int {
 	return prefixed(1 + binary.MaxVarintLen64 + binary.MaxVarintLen32 + contentSize(r))
