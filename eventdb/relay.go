@@ -189,6 +189,10 @@ func signal(c chan struct{}) {
 	}
 }
 
+// Missed reports whether Wake was called so late that no pass has followed:
+// after Stop, somebody else has to look at the outbox.
+func (r *Relay) Missed() bool { return len(r.wake) > 0 || len(r.notify) > 0 }
+
 func (r *Relay) open(ctx context.Context) error {
 	store, err := r.cfg.Open(ctx)
 	if err != nil {

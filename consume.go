@@ -1,0 +1,226 @@
+package events
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/backoff"
+	"github.com/seed46dd6f11/events/internal/mark"
+)
+
+// delivery kinds of handlers.
+type handlerKind int
+
+const (
+	kindIdempotent handlerKind = iota
+	kindExactlyOnce
+	kindBroadcast
+)
+
+// registeredHandler is a handler with its options, before the library runs.
+type registeredHandler struct {
+	kind      handlerKind
+	group     string // without prefix; "" for a broadcast
+	name      string
+	topic     string // without prefix
+	onFailure eventmodels.OnFailure
+
+	timeout     time.Duration    // 0: 5 min, broadcast 30 s
+	concurrency int              // 0: the library's limit alone
+	queueDepth  int              // 0: 30
+	noRetry     bool             // false
+	backoff     backoff.Schedule // zero: 1 s to 30 s
+
+	// bind makes what the engine runs. It is called when consuming starts,
+	// when database and prefix are known.
+	bind func() func(context.Context, []*eventmodels.Message) error
+}
+
+// HandlerOpt is an option of a handler, given to Consume*.
+type HandlerOpt func(*registeredHandler, *LibraryNoDB)
+
+// WithTimeout bounds all attempts of an event together: the handler's ctx ends
+// then, and so do the retries. With OnFailureBlock each attempt has it anew.
+// The default is 5 minutes, for broadcasts 30 seconds. It panics unless d is
+// positive.
+func WithTimeout(d time.Duration) HandlerOpt {
+	if d <= 0 {
+		panic(fmt.Sprintf("events.WithTimeout(%v): the timeout must be positive", d))
+	}
+	return func(h *registeredHandler, _ *LibraryNoDB) { h.timeout = d }
+}
+
+// WithConcurrency limits how many events the handler works on at the same time
+// in this Library. The default is no limit but the Library's (see
+// SetMaxRunningHandlers). It panics unless n is positive.
+func WithConcurrency(n int) HandlerOpt {
+	if n <= 0 {
+		panic(fmt.Sprintf("events.WithConcurrency(%d): at least 1 is needed", n))
+	}
+	return func(h *registeredHandler, _ *LibraryNoDB) { h.concurrency = n }
+}
+
+// WithQueueDepthLimit limits how many events wait for the handler in memory.
+// Beyond it, the partitions of its topic wait, too. The default is 30. It
+// panics unless n is positive.
+func WithQueueDepthLimit(n int) HandlerOpt {
+	if n <= 0 {
+		panic(fmt.Sprintf("events.WithQueueDepthLimit(%d): at least 1 is needed", n))
+	}
+	return func(h *registeredHandler, _ *LibraryNoDB) { h.queueDepth = n }
+}
+
+// WithRetrying(false) makes the first failure of an event the last one.
+// Attempts that fail because the database or the brokers are away are repeated
+// nevertheless.
+func WithRetrying(retry bool) HandlerOpt {
+	return func(h *registeredHandler, _ *LibraryNoDB) { h.noRetry = !retry }
+}
+
+// WithBackoff sets the pause before an event is tried again: from shortest,
+// doubling with each attempt, to longest, up to a tenth of it less by chance.
+// The default is 1 s to 30 s. It panics unless 0 < shortest <= longest.
+func WithBackoff(shortest, longest time.Duration) HandlerOpt {
+	if shortest <= 0 || longest < shortest {
+		panic(fmt.Sprintf("events.WithBackoff(%v, %v): 0 < shortest <= longest is needed", shortest, longest))
+	}
+	return func(h *registeredHandler, _ *LibraryNoDB) {
+		h.backoff = backoff.Schedule{Min: shortest, Max: longest, Jitter: 0.1}
+	}
+}
+
+// ConsumeIdempotent registers a handler that gets every event of its topic at
+// least once in one instance of the group: it must not mind to get one again.
+// handlerName is unique among the handlers of the topic and group; it is part
+// of metrics and logs. By default handlers run in parallel and in any order.
+//
+// It panics if the library runs already, if a name is illegal or taken, or if
+// onFailure is none of the constants.
+func (l *Library[ID, TX, DB]) ConsumeIdempotent(group ConsumerGroupName, onFailure eventmodels.OnFailure, handlerName string, handler eventmodels.HandlerInterface, opts ...HandlerOpt) {
+	if isNil(handler) {
+		panic(fmt.Sprintf("events: ConsumeIdempotent(%q): the handler is nil", handlerName))
+	}
+	l.register("ConsumeIdempotent", &registeredHandler{
+		kind: kindIdempotent, group: groupName(group), onFailure: onFailure, name: handlerName, topic: handler.Topic(),
+		bind: func() func(context.Context, []*eventmodels.Message) error { return runPlain(handler) },
+	}, opts)
+}
+
+// ConsumeExactlyOnce registers a handler whose SQL effects, and events produced
+// with its transaction, happen once per (group, handler, event), whatever
+// crashes, is redelivered or produced twice, within 30 days after the
+// handling. An event is recognised by its CloudEvents source and id, one
+// without id by its place in the topic. A renamed handler, topic or group
+// handles again what is redelivered.
+//
+// It needs a database: StartConsuming returns an error without one. It panics
+// like ConsumeIdempotent.
+func (l *Library[ID, TX, DB]) ConsumeExactlyOnce(group ConsumerGroupName, onFailure eventmodels.OnFailure, handlerName string, handler eventmodels.HandlerTxInterface[ID, TX], opts ...HandlerOpt) {
+	if isNil(handler) {
+		panic(fmt.Sprintf("events: ConsumeExactlyOnce(%q): the handler is nil", handlerName))
+	}
+	h := &registeredHandler{
+		kind: kindExactlyOnce, group: groupName(group), onFailure: onFailure, name: handlerName, topic: handler.Topic(),
+	}
+	h.bind = func() func(context.Context, []*eventmodels.Message) error { return l.runOnce(h, handler) }
+	l.register("ConsumeExactlyOnce", h, opts)
+}
+
+func groupName(group ConsumerGroupName) string {
+	if isNil(group) {
+		panic("events: the consumer group is nil; make it with NewConsumerGroup")
+	}
+	return group.String()
+}
+
+// register adds a handler. Mistakes are the programmer's: it panics.
+func (l *LibraryNoDB) register(call string, h *registeredHandler, opts []HandlerOpt) {
+	for _, opt := range opts {
+		opt(h, l)
+	}
+	where := fmt.Sprintf("events: %s(%q) of topic %q", call, h.name, h.topic)
+	if !LegalTopicNames.MatchString(h.name) {
+		panic(where + ": a handler's name has only the characters [-._a-zA-Z0-9]")
+	}
+	if err := l.checkTopic(h.topic, h.group); err != nil {
+		panic(fmt.Sprintf("%s: %v", where, err))
+	}
+	switch h.onFailure {
+	case eventmodels.OnFailureDiscard, eventmodels.OnFailureBlock, eventmodels.OnFailureRetryLater, eventmodels.OnFailureSave:
+	default:
+		panic(fmt.Sprintf("%s: %v is none of the OnFailure constants", where, h.onFailure))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.phase >= phaseRunning {
+		panic(where + ": the Library runs already; register handlers before StartConsuming, CatchUpProduce and Produce")
+	}
+	for _, other := range l.handlers {
+		if other.name == h.name && other.topic == h.topic && other.group == h.group {
+			panic(where + ": there is a handler of this name already; names are unique among the handlers of a topic and group")
+		}
+	}
+	l.handlers = append(l.handlers, h)
+}
+
+// runPlain runs an idempotent or broadcast handler.
+func runPlain(handler eventmodels.HandlerInterface) func(context.Context, []*eventmodels.Message) error {
+	if batch, ok := handler.(eventmodels.BatchHandlerInterface); ok {
+		return batch.HandleBatch
+	}
+	return func(ctx context.Context, ms []*eventmodels.Message) error { return handler.Handle(ctx, ms[0]) }
+}
+
+// runOnce runs an exactly-once handler in a transaction with the marks of its
+// events.
+func (l *Library[ID, TX, DB]) runOnce(h *registeredHandler, handler eventmodels.HandlerTxInterface[ID, TX]) func(context.Context, []*eventmodels.Message) error {
+	identity := mark.Handler{Prefix: l.settings.prefix, Group: h.group, Name: h.name, BaseTopic: h.topic}
+	batch, isBatch := handler.(eventmodels.BatchHandlerTxInterface[ID, TX])
+	places := l.consumer.transactions
+	return func(ctx context.Context, ms []*eventmodels.Message) error {
+		// Two connections of the pool are left to the rest of the service.
+		if places != nil {
+			select {
+			case places <- struct{}{}:
+				defer func() { <-places }()
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		marks := make([]eventmodels.Mark, len(ms))
+		for i, m := range ms {
+			marks[i] = markOf(identity, string(l.wireTopic(m.Topic)), m)
+		}
+		return l.db.TransactOnce(ctx, marks, func(tx TX, fresh []bool) error {
+			var todo []*eventmodels.Message
+			for i, m := range ms {
+				if fresh[i] {
+					todo = append(todo, m)
+				}
+			}
+			if isBatch {
+				return batch.HandleBatchTx(ctx, tx, todo)
+			}
+			return handler.HandleTx(ctx, tx, todo[0])
+		})
+	}
+}
+
+// markOf returns the mark of a message for a handler.
+func markOf(h mark.Handler, wireTopic string, m *eventmodels.Message) eventmodels.Mark {
+	if m.ID == "" {
+		return mark.OfOrigin(h, mark.Origin{Topic: wireTopic, Partition: m.Partition, Offset: m.Offset, Timestamp: m.Timestamp})
+	}
+	return mark.Of(h, m.Source, m.ID)
+}
+
+// transactionPlaces bounds how many exactly-once handlers hold a connection at
+// the same time: two less than the pool has, at least one.
+func transactionPlaces(maxConnections int) chan struct{} {
+	if maxConnections <= 0 {
+		return nil
+	}
+	return make(chan struct{}, max(1, maxConnections-2))
+}

@@ -1,0 +1,104 @@
+// Command orders is the library's main job, end to end: an order service that
+// writes orders and tells other services about them.
+//
+//   - Orders are written and produced in one transaction; some are rolled back.
+//   - The relay moves the events to Kafka.
+//   - "invoice" is exactly-once: some events are sent twice, and no order may be
+//     invoiced twice.
+//   - "confirmation" sends e-mails, idempotently; it fails for some orders and
+//     is tried again.
+//   - "price-cache" is a broadcast that keeps a cache fresh in both instances of
+//     the service.
+//
+// At the end it checks what must hold, and exits with 1 and the difference if
+// something does not.
+//
+// Without flags everything is inside the process: a Kafka-protocol broker and
+// an SQLite file. -kafka and -postgres point it at real servers; it makes
+// topics, and tables whose names begin with demo_.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/seed46dd6f11/events/eventembed"
+	"github.com/seed46dd6f11/events/eventpg"
+	"github.com/seed46dd6f11/events/eventsqlite"
+)
+
+// options are the command line's.
+type options struct {
+	kafka    string
+	postgres string
+	orders   int
+	verbose  bool
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.kafka, "kafka", "", "comma-separated `addresses` of Kafka brokers; default: a broker inside this process")
+	flag.StringVar(&o.postgres, "postgres", "", "`DSN` of a PostgreSQL database; default: an SQLite file that is deleted at the end")
+	flag.IntVar(&o.orders, "orders", 600, "how many orders are attempted")
+	flag.BoolVar(&o.verbose, "v", false, "show the library's log")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, o, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "orders:", err)
+		os.Exit(1)
+	}
+}
+
+// run plays the demo on what the options say.
+func run(ctx context.Context, o options, out io.Writer) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	brokers := strings.Split(o.kafka, ",")
+	if o.kafka == "" {
+		broker, err := eventembed.Start()
+		if err != nil {
+			return err
+		}
+		defer broker.Close()
+		brokers = broker.Addrs()
+		fmt.Fprintln(out, "Kafka:    embedded broker at", strings.Join(brokers, ","))
+	} else {
+		fmt.Fprintln(out, "Kafka:   ", o.kafka)
+	}
+	p := play{
+		out:     out,
+		brokers: brokers,
+		orders:  o.orders,
+		prefix:  fmt.Sprintf("demo-%x.", time.Now().UnixNano()),
+		log:     slog.New(slog.DiscardHandler),
+	}
+	if o.verbose {
+		p.log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	if o.postgres != "" {
+		fmt.Fprintln(out, "Database: PostgreSQL")
+		return perform(ctx, p, "$", func() (*eventpg.DB, error) {
+			return eventpg.Open(ctx, o.postgres, eventpg.WithMigrate())
+		})
+	}
+	folder, err := os.MkdirTemp("", "orders")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	file := filepath.Join(folder, "shop.db")
+	fmt.Fprintln(out, "Database: SQLite in", file)
+	return perform(ctx, p, "?", func() (*eventsqlite.DB, error) {
+		return eventsqlite.Open(ctx, file, eventsqlite.WithMigrate())
+	})
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+)
+
+// schema is the service's own; the library's tables come with WithMigrate.
+var schema = []string{
+	`DROP TABLE IF EXISTS demo_orders`,
+	`DROP TABLE IF EXISTS demo_invoices`,
+	`DROP TABLE IF EXISTS demo_prices`,
+	`CREATE TABLE demo_orders (id VARCHAR(40) PRIMARY KEY, product VARCHAR(40) NOT NULL, cents INTEGER NOT NULL)`,
+	`CREATE TABLE demo_invoices (order_id VARCHAR(40) NOT NULL, cents INTEGER NOT NULL)`,
+	`CREATE TABLE demo_prices (product VARCHAR(40) PRIMARY KEY, cents INTEGER NOT NULL, version INTEGER NOT NULL)`,
+}
+
+// perform starts two instances of the service, lets customers order, waits
+// until everything has arrived, and checks the result.
+func perform[TX eventmodels.EnhancedTX, DB interface {
+	database[TX]
+	closer
+}](ctx context.Context, p play, bind string, connect func() (DB, error)) (err error) {
+	began := time.Now()
+	st := &stats{mailed: make(map[string]int), failed: make(map[string]bool)}
+	serving, stop := context.WithCancel(ctx)
+	var shops []*shop[TX, DB]
+	var waits []func() error
+	defer func() {
+		stop()
+		for _, wait := range waits {
+			err = errors.Join(err, wait())
+		}
+	}()
+	for instance := range 2 {
+		db, err := connect()
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		if instance == 0 {
+			if err := createTables[TX](ctx, db, bind); err != nil {
+				return err
+			}
+		}
+		s, wait, err := open[TX](serving, p, bind, db, st)
+		if err != nil {
+			return err
+		}
+		shops, waits = append(shops, s), append(waits, wait)
+	}
+	fmt.Fprintf(p.out, "Started:  two instances, %v after the beginning\n\n", time.Since(began).Round(time.Millisecond))
+
+	showing, hide := context.WithCancel(ctx)
+	var shown sync.WaitGroup
+	shown.Go(func() { show(showing, p, st) })
+	err = customers(ctx, p, shops)
+	if err == nil {
+		err = arrived(ctx, shops)
+	}
+	hide()
+	shown.Wait()
+	if err != nil {
+		return err
+	}
+	return check(ctx, p, shops, time.Since(began))
+}
+
+func createTables[TX eventmodels.EnhancedTX, DB database[TX]](ctx context.Context, db DB, bind string) error {
+	return db.Transact(ctx, func(tx TX) error {
+		for _, statement := range schema {
+			if _, err := tx.ExecContext(ctx, statement); err != nil {
+				return fmt.Errorf("%s: %w", statement, err)
+			}
+		}
+		s := shop[TX, DB]{bind: bind}
+		for _, product := range products {
+			if _, err := tx.ExecContext(ctx, s.sql(`INSERT INTO demo_prices(product, cents, version) VALUES ($1, 100, 0)`), product); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// customers place orders in both instances, and somebody changes prices.
+func customers[TX eventmodels.EnhancedTX, DB database[TX]](ctx context.Context, p play, shops []*shop[TX, DB]) error {
+	const counters = 4
+	errs := make([]error, counters)
+	var wg sync.WaitGroup
+	for c := range counters {
+		wg.Go(func() {
+			s := shops[c%len(shops)]
+			for n := c + 1; n <= p.orders && errs[c] == nil; n += counters {
+				errs[c] = s.place(ctx, n)
+				if n%20 == 0 && errs[c] == nil {
+					errs[c] = s.changePrice(ctx, products[n/20%len(products)])
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// arrived waits until the handlers have seen everything, at most half a
+// minute; what is missing then is check's to say.
+func arrived[TX eventmodels.EnhancedTX, DB database[TX]](ctx context.Context, shops []*shop[TX, DB]) error {
+	limit := time.After(30 * time.Second)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		problems, err := compare(ctx, shops)
+		if err != nil || len(problems) == 0 {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// show prints a line every half second, and one at the end.
+func show(ctx context.Context, p play, st *stats) {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for running := true; running; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			running = false
+		}
+		fmt.Fprintf(p.out, "orders %4d (+%d rolled back)   invoices %4d   e-mails %4d (%d attempts failed)   price changes %3d\n",
+			st.committed.Load(), st.rolledBack.Load(), st.invoices.Load(), st.mails.Load(), st.mailFailures.Load(), st.priceChanges.Load())
+	}
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed46dd6f11/events"
+	"github.com/seed46dd6f11/events/eventmodels"
+)
+
+// The events, and the topics that carry them.
+type (
+	orderPlaced struct {
+		Order   string `json:"order"`
+		Product string `json:"product"`
+		Cents   int    `json:"cents"`
+	}
+	priceChanged struct {
+		Product string `json:"product"`
+		Cents   int    `json:"cents"`
+		Version int    `json:"version"`
+	}
+)
+
+var (
+	billing = events.NewConsumerGroup("billing")
+	mailing = events.NewConsumerGroup("mailing")
+	placed  = "orders.placed"
+	prices  = "prices.changed"
+)
+
+var products = []string{"apple", "bread", "cheese"}
+
+// play is what the demo is played with.
+type play struct {
+	out     io.Writer
+	log     *slog.Logger
+	brokers []string
+	orders  int
+	prefix  string // of topics and groups, so that each run has its own
+}
+
+// Most services name the types of their database's package (eventpg.Tx,
+// eventpg.DB). This one runs on two of them, so its code has the types as
+// parameters.
+type (
+	id                                                  = eventmodels.StringEventID
+	database[TX eventmodels.EnhancedTX]                 = eventmodels.AbstractDB[id, TX]
+	closer                                              interface{ Close() error }
+	library[TX eventmodels.EnhancedTX, DB database[TX]] = events.Library[id, TX, DB]
+)
+
+// shop is one instance of the order service.
+type shop[TX eventmodels.EnhancedTX, DB database[TX]] struct {
+	play
+	db   DB
+	lib  *library[TX, DB]
+	bind string // how placeholders begin: $1 or ?1
+
+	cache *priceCache
+	stats *stats
+}
+
+// stats count what happened, over both instances.
+type stats struct {
+	committed, rolledBack, sentTwice atomic.Int64
+	invoices, mails, mailFailures    atomic.Int64
+	priceChanges                     atomic.Int64
+
+	mu     sync.Mutex
+	mailed map[string]int // order -> e-mails; guarded by mu
+	failed map[string]bool
+}
+
+// open makes an instance, registers its handlers and starts it.
+func open[TX eventmodels.EnhancedTX, DB database[TX]](ctx context.Context, p play, bind string, db DB, st *stats) (s *shop[TX, DB], wait func() error, err error) {
+	s = &shop[TX, DB]{play: p, db: db, bind: bind, cache: newPriceCache(), stats: st, lib: events.New[id, TX, DB]()}
+	s.lib.SetPrefix(p.prefix)
+	s.lib.SetLogger(p.log)
+
+	orders := eventmodels.BindTopicTx[orderPlaced, id, TX, DB](placed)
+	s.lib.ConsumeExactlyOnce(billing, eventmodels.OnFailureBlock, "invoice", orders.HandlerTx(s.invoice))
+	s.lib.ConsumeIdempotent(mailing, eventmodels.OnFailureDiscard, "confirmation", orders.Handler(s.confirm),
+		events.WithBackoff(100*time.Millisecond, time.Second))
+	s.lib.ConsumeBroadcast("price-cache", eventmodels.BindTopic[priceChanged](prices).Handler(s.refresh))
+
+	s.lib.Configure(db, nil, false, nil, nil, p.brokers)
+	relayed, err := s.lib.CatchUpProduce(ctx, time.Second, 500)
+	if err != nil {
+		return nil, nil, err
+	}
+	consumed := s.lib.StartConsumingOrPanic(ctx)
+	return s, func() error {
+		// ctx has ended: both drain.
+		<-consumed
+		<-relayed
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		return s.lib.Shutdown(limited)
+	}, nil
+}
+
+var errChangedMind = errors.New("the customer changed their mind")
+
+// place writes an order and produces its event, in one transaction. Every
+// tenth is rolled back, every fifteenth is produced twice.
+func (s *shop[TX, DB]) place(ctx context.Context, n int) error {
+	order := orderPlaced{Order: fmt.Sprintf("order-%04d", n), Product: products[n%len(products)], Cents: 100 + n}
+	event := eventmodels.BindTopic[orderPlaced](placed).Event(order.Order, order).ID("placed/" + order.Order)
+	err := s.db.Transact(ctx, func(tx TX) error {
+		if _, err := tx.ExecContext(ctx, s.sql(`INSERT INTO demo_orders(id, product, cents) VALUES ($1, $2, $3)`), order.Order, order.Product, order.Cents); err != nil {
+			return err
+		}
+		tx.Produce(event)
+		if n%15 == 0 {
+			tx.Produce(event)
+		}
+		if n%10 == 0 {
+			return errChangedMind
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errChangedMind):
+		s.stats.rolledBack.Add(1)
+		return nil
+	case err == nil:
+		s.stats.committed.Add(1)
+		if n%15 == 0 {
+			s.stats.sentTwice.Add(1)
+		}
+	}
+	return err
+}
+
+// invoice is the exactly-once handler: the row and the mark that the event is
+// done are committed together.
+func (s *shop[TX, DB]) invoice(ctx context.Context, tx TX, e eventmodels.Event[orderPlaced]) error {
+	_, err := tx.ExecContext(ctx, s.sql(`INSERT INTO demo_invoices(order_id, cents) VALUES ($1, $2)`), e.Payload.Order, e.Payload.Cents)
+	if err == nil {
+		s.stats.invoices.Add(1)
+	}
+	return err
+}
+
+// confirm is the idempotent handler. The mail server is bad: the first attempt
+// of every seventh order fails.
+func (s *shop[TX, DB]) confirm(_ context.Context, e eventmodels.Event[orderPlaced]) error {
+	s.stats.mu.Lock()
+	defer s.stats.mu.Unlock()
+	if strings.HasSuffix(e.Payload.Order, "7") && !s.stats.failed[e.Payload.Order] {
+		s.stats.failed[e.Payload.Order] = true
+		s.stats.mailFailures.Add(1)
+		return errors.New("mail server: try again later")
+	}
+	s.stats.mailed[e.Payload.Order]++
+	s.stats.mails.Add(1)
+	return nil
+}
+
+// changePrice writes a new price and tells all caches.
+func (s *shop[TX, DB]) changePrice(ctx context.Context, product string) error {
+	err := s.db.Transact(ctx, func(tx TX) error {
+		next := priceChanged{Product: product, Cents: 100 + rand.IntN(900)}
+		if err := tx.QueryRowContext(ctx, s.sql(`UPDATE demo_prices SET cents = $1, version = version + 1 WHERE product = $2 RETURNING version`),
+			next.Cents, product).Scan(&next.Version); err != nil {
+			return err
+		}
+		tx.Produce(eventmodels.BindTopic[priceChanged](prices).Event(product, next))
+		return nil
+	})
+	if err == nil {
+		s.stats.priceChanges.Add(1)
+	}
+	return err
+}
+
+// refresh is the broadcast handler. Broadcasts come in any order, so the cache
+// keeps the larger version.
+func (s *shop[TX, DB]) refresh(_ context.Context, e eventmodels.Event[priceChanged]) error {
+	s.cache.put(e.Payload)
+	return nil
+}
+
+// sql turns the placeholders $1 into the database's: ?1 for SQLite.
+func (s *shop[TX, DB]) sql(statement string) string {
+	return strings.ReplaceAll(statement, "$", s.bind)
+}
+
+// priceCache is what price lookups would be answered from.
+type priceCache struct {
+	mu     sync.Mutex
+	prices map[string]priceChanged // by product; guarded by mu
+}
+
+func newPriceCache() *priceCache { return &priceCache{prices: make(map[string]priceChanged)} }
+
+func (c *priceCache) put(p priceChanged) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p.Version > c.prices[p.Product].Version {
+		c.prices[p.Product] = p
+	}
+}
+
+func (c *priceCache) get(product string) priceChanged {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.prices[product]
+}

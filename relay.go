@@ -1,0 +1,365 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/seed46dd6f11/events/eventdb"
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/kafka"
+	"github.com/seed46dd6f11/events/internal/kafka/lanes"
+)
+
+// limitTimeout bounds the question for a topic's size limit.
+const limitTimeout = 10 * time.Second
+
+// lateTimeout bounds the pass for what was committed during a relay's last
+// pass.
+const lateTimeout = 5 * time.Second
+
+// relayState is what a Library knows about its relay.
+type relayState struct {
+	mu      sync.Mutex
+	running *relayRun // guarded by mu; the one of CatchUpProduce, nil before and after
+	once    *oncer    // guarded by mu; relays for commits when nothing runs; nil until first needed
+	closed  bool      // guarded by mu; Shutdown was called
+}
+
+// relayRun is a relay between CatchUpProduce and its end.
+type relayRun struct {
+	relay *eventdb.Relay
+	stop  chan struct{} // closed by Shutdown
+	halt  sync.Once
+	done  chan struct{} // what CatchUpProduce returned
+}
+
+// CatchUpProduce starts the relay: it moves what transactions have put into
+// the outbox to Kafka, for as long as this process holds the outbox's lease,
+// and stands by while another process does. Run it in every instance.
+//
+// sleepTime is the longest pause between two looks at an empty outbox; commits
+// in this process, and on PostgreSQL in others, are noticed at once. batchSize
+// is the number of rows read at a time; 500 is a good value, 5000 the
+// fastest. Values that are not positive mean 1 s and 500.
+//
+// The channel closes when the relay has ended: after ctx has ended it makes a
+// last pass (of at most 10 s), behind consumers that stop at the same time, and
+// releases the lease.
+//
+// The error says at once if the Library is not configured, has no database
+// ([ErrNoDatabase]) or runs a relay already ([ErrAlreadyStarted]), or if the
+// outbox cannot be read. Brokers that do not answer are no error: the relay
+// tries again until they do.
+func (l *Library[ID, TX, DB]) CatchUpProduce(ctx context.Context, sleepTime time.Duration, batchSize int) (chan struct{}, error) {
+	relay, err := l.newRelay(sleepTime, batchSize)
+	if err != nil {
+		return nil, fmt.Errorf("CatchUpProduce: %w", err)
+	}
+	run := &relayRun{relay: relay, stop: make(chan struct{}), done: make(chan struct{})}
+	if err := l.relay.begin(run); err != nil {
+		return nil, fmt.Errorf("CatchUpProduce: %w", err)
+	}
+	if err := relay.Start(ctx); err != nil {
+		l.relay.end(run)
+		relay.Stop()
+		return nil, fmt.Errorf("CatchUpProduce: %w", err)
+	}
+	l.learnLimits()
+	go func() {
+		defer close(run.done)
+		select {
+		case <-ctx.Done():
+		case <-run.stop:
+		}
+		// Handlers that still run may produce: the relay outlives them.
+		l.consumer.waitIfDraining()
+		relay.Stop()
+		l.relay.end(run)
+		if relay.Missed() {
+			// A transaction committed during the last pass.
+			limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), lateTimeout)
+			defer cancel()
+			if err := l.ProduceFromTable(limited, nil); err != nil {
+				l.logger().Warn("events that were committed while the relay stopped wait in the outbox for the next one", "error", err)
+			}
+		}
+	}()
+	return run.done, nil
+}
+
+// begin makes run the running one.
+func (s *relayState) begin(run *relayRun) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return ErrStopped
+	case s.running != nil:
+		return ErrAlreadyStarted
+	}
+	s.running = run
+	return nil
+}
+
+func (s *relayState) end(run *relayRun) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running == run {
+		s.running = nil
+	}
+}
+
+// shutdown ends whatever relays.
+func (s *relayState) shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	run, once := s.running, s.once
+	s.mu.Unlock()
+	if once != nil {
+		once.stop()
+	}
+	if run == nil {
+		return nil
+	}
+	run.halt.Do(func() { close(run.stop) })
+	select {
+	case <-run.done:
+		return nil
+	case <-ctx.Done():
+		return &AbandonedError{Err: fmt.Errorf("the relay's last pass was not waited for: %w", ctx.Err())}
+	}
+}
+
+// ProduceFromTable sees to it that outbox rows that were committed reach
+// Kafka; ids are theirs, by topic. Transact calls it; services call it after
+// ProduceTx transactions of their own, to save the wait for the next poll.
+//
+// If a relay runs in this process it is woken. Else, unless
+// SetLazyTxProduce(true) was called, the outbox is relayed here and now,
+// older rows first, and the call returns when Kafka has acknowledged it; or
+// the process that holds the lease is woken. An error means that the rows
+// still wait in the outbox, from where they are sent later.
+func (l *Library[ID, TX, DB]) ProduceFromTable(ctx context.Context, ids map[string][]ID) error {
+	if err := l.run(); err != nil {
+		return fmt.Errorf("ProduceFromTable: %w", err)
+	}
+	if !l.HasDB() {
+		return fmt.Errorf("ProduceFromTable: %w", ErrNoDatabase)
+	}
+	l.relay.mu.Lock()
+	run, once := l.relay.running, l.relay.once
+	if run == nil && !l.settings.lazyTx && once == nil && !l.relay.closed {
+		relay, err := l.newRelay(0, 0)
+		if err != nil {
+			l.relay.mu.Unlock()
+			return fmt.Errorf("ProduceFromTable: %w", err)
+		}
+		once = newOncer(relay)
+		l.relay.once = once
+	}
+	closed := l.relay.closed
+	l.relay.mu.Unlock()
+	switch {
+	case run != nil:
+		ProduceFromTxSplit.WithLabelValues("relay").Inc()
+		run.relay.Wake()
+		return nil
+	case l.settings.lazyTx:
+		ProduceFromTxSplit.WithLabelValues("lazy").Inc()
+		return nil
+	case closed:
+		return fmt.Errorf("ProduceFromTable: %w", ErrStopped)
+	}
+	ProduceFromTxSplit.WithLabelValues("sync").Inc()
+	l.ProduceSyncCount.Add(1)
+	if err := once.pass(ctx); err != nil {
+		return fmt.Errorf("ProduceFromTable: %w", err)
+	}
+	return nil
+}
+
+// newRelay makes a relay of this Library's outbox.
+func (l *Library[ID, TX, DB]) newRelay(poll time.Duration, batchSize int) (*eventdb.Relay, error) {
+	if err := l.run(); err != nil {
+		return nil, err
+	}
+	if !l.HasDB() {
+		return nil, ErrNoDatabase
+	}
+	client, err := l.kafkaClient()
+	if err != nil {
+		return nil, err
+	}
+	log := l.logger()
+	return eventdb.NewRelay(eventdb.RelayConfig{
+		Scope:     l.settings.prefix,
+		Owner:     leaseOwner(),
+		Open:      l.db.OpenOutbox,
+		ClusterID: client.ClusterID,
+		NewProducerID: func(ctx context.Context) (int64, error) {
+			id, err := lanes.InitProducerID(ctx, client.Kgo())
+			return id.ProducerID, err
+		},
+		NewSender: func(id lanes.Identity, r lanes.Report) (eventdb.Sender, error) {
+			return lanes.New(lanes.Config{
+				Client:   client.Kgo(),
+				Identity: id,
+				Report:   r,
+				Logger:   log,
+				EnsureTopic: func(ctx context.Context, wireTopic string) error {
+					client.Forget(kafka.WireTopic(wireTopic))
+					return l.ensureTopics(ctx, client, []string{l.topicOf(kafka.WireTopic(wireTopic))})
+				},
+				MaxMessageBytes: func(wireTopic string) int { return l.limit(client, kafka.WireTopic(wireTopic)) },
+			})
+		},
+		Observer:  relayObserver{&l.LibraryNoDB},
+		Logger:    log,
+		Poll:      poll,
+		BatchSize: batchSize,
+	}), nil
+}
+
+// leaseOwner is unique, and tells a person who reads the lease's row which
+// process it is.
+func leaseOwner() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), uuid.NewString()[:8])
+}
+
+// limit returns a topic's max.message.bytes as far as it is known, and asks
+// for it once if it is not.
+func (l *LibraryNoDB) limit(client *kafka.Client, topic kafka.WireTopic) int {
+	if limit, ok := client.CachedLimit(topic); ok {
+		return limit
+	}
+	if _, asked := l.askedLimits.LoadOrStore(topic, true); !asked {
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), limitTimeout)
+			defer cancel()
+			if _, err := client.Limits(ctx, topic); err != nil {
+				l.askedLimits.Delete(topic) // the next one asks again
+			}
+		}()
+	}
+	return defaultMaxMessageBytes
+}
+
+// learnLimits asks for the limits of the topics that were announced, so that
+// events that are too big are refused when they are produced.
+func (l *LibraryNoDB) learnLimits() {
+	client, err := l.kafkaClient()
+	if err != nil {
+		return
+	}
+	for _, topic := range l.announcedTopics() {
+		l.limit(client, l.wireTopic(topic))
+	}
+}
+
+// relayObserver counts what the relay does.
+type relayObserver struct{ lib *LibraryNoDB }
+
+func (o relayObserver) Relayed(wireTopic string, rows int) {
+	ProduceTopicCounts.WithLabelValues(o.lib.topicOf(kafka.WireTopic(wireTopic)), string(eventmodels.ProduceCatchUp)).Add(float64(rows))
+}
+
+func (o relayObserver) Parked(wireTopic string) {
+	ErrorCounts.WithLabelValues("outbox-parked").Inc()
+}
+
+func (o relayObserver) Holding(bool) {}
+
+func (o relayObserver) Failed(operation string, err error) {
+	if !errors.Is(err, context.Canceled) {
+		ErrorCounts.WithLabelValues("relay-" + operation).Inc()
+	}
+}
+
+// oncer makes passes over the outbox for commits of a process that runs no
+// relay: one at a time, and one for all commits that came while the one
+// before it ran.
+type oncer struct {
+	relay *eventdb.Relay
+
+	mu      sync.Mutex
+	next    *oncePass // guarded by mu; not begun; nil if nobody waits
+	working bool      // guarded by mu; a goroutine makes passes
+	ended   chan struct{}
+	cancel  context.CancelFunc
+	ctx     context.Context
+}
+
+type oncePass struct {
+	done chan struct{}
+	err  error // written before done is closed
+}
+
+func newOncer(relay *eventdb.Relay) *oncer {
+	o := &oncer{relay: relay, ended: make(chan struct{})}
+	o.ctx, o.cancel = context.WithCancel(context.Background())
+	close(o.ended)
+	return o
+}
+
+// pass waits for a pass that begins after the call.
+func (o *oncer) pass(ctx context.Context) error {
+	o.mu.Lock()
+	if o.ctx.Err() != nil {
+		o.mu.Unlock()
+		return ErrStopped
+	}
+	if o.next == nil {
+		o.next = &oncePass{done: make(chan struct{})}
+	}
+	mine := o.next
+	if !o.working {
+		o.working = true
+		o.ended = make(chan struct{})
+		go o.work(o.ended)
+	}
+	o.mu.Unlock()
+	select {
+	case <-mine.done:
+		return mine.err
+	case <-ctx.Done():
+		return ctx.Err() // the pass goes on
+	}
+}
+
+// work makes passes until nobody waits for one.
+func (o *oncer) work(ended chan struct{}) {
+	defer close(ended)
+	for {
+		o.mu.Lock()
+		p := o.next
+		o.next = nil
+		if p == nil {
+			o.working = false
+			o.mu.Unlock()
+			return
+		}
+		o.mu.Unlock()
+		p.err = o.relay.Once(o.ctx)
+		close(p.done)
+	}
+}
+
+// stop ends a pass that runs, and closes the connections.
+func (o *oncer) stop() {
+	o.mu.Lock()
+	o.cancel()
+	ended := o.ended
+	o.mu.Unlock()
+	<-ended
+	o.relay.Stop()
+}

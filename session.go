@@ -1,0 +1,164 @@
+package events
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/cloudevents"
+	"github.com/seed46dd6f11/events/internal/delivery"
+	"github.com/seed46dd6f11/events/internal/kafka"
+)
+
+// session is the consuming of one group, or of the broadcasts.
+type session struct {
+	group  string // "" for broadcasts
+	engine *delivery.Engine
+	// leave ends the source after the engine is drained.
+	leave func(context.Context)
+}
+
+// slotsOf are the running places of a library: broadcasts have their own, so
+// that a cache is not stale because a batch job is slow.
+type slotsOf struct{ groups, broadcast *delivery.Slots }
+
+func (l *LibraryNoDB) newSlots() slotsOf {
+	return slotsOf{groups: delivery.NewSlots(l.settings.maxRunning), broadcast: delivery.NewSlots(l.settings.maxRunning)}
+}
+
+// openSession starts an engine for the handlers of a group, and what it
+// fetches from.
+func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Client, group string, handlers []*registeredHandler, slots slotsOf) (*session, error) {
+	log := l.logger()
+	cfg := delivery.Config{
+		Group:    group,
+		Slots:    slots.groups,
+		Decode:   l.decode,
+		Healthy:  l.healthy(client),
+		Observer: l.observer(group, handlers),
+		Logger:   log,
+		Values:   ctx,
+	}
+	cfg.Limits.Shutdown = l.settings.shutdownLimit
+	if group == "" {
+		cfg.Slots = slots.broadcast
+	}
+	if l.HasDB() {
+		cfg.Fault = l.db.Fault
+	}
+	var topics []kafka.WireTopic
+	seen := make(map[kafka.WireTopic]bool)
+	for _, h := range handlers {
+		wire := l.wireTopic(h.topic)
+		if !seen[wire] {
+			seen[wire] = true
+			topics = append(topics, wire)
+		}
+		cfg.Handlers = append(cfg.Handlers, &delivery.Handler{
+			Name: h.name, Topic: h.topic, WireTopic: wire, OnFailure: h.onFailure,
+			Timeout: h.timeout, NoRetry: h.noRetry, Concurrency: h.concurrency, QueueDepth: h.queueDepth, Backoff: h.backoff,
+			Run: h.bind(),
+		})
+	}
+	engine, err := delivery.New(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("consumer group %q: %w", group, err)
+	}
+	connect := l.kafkaConfig
+	connect.Logger = log
+	connect.Dialer = l.settings.dial
+	connect.ClientID = l.source
+	if group == "" {
+		return l.openBroadcast(ctx, engine, connect, topics)
+	}
+	member, err := kafka.NewGroup(kafka.GroupConfig{
+		Config:         connect,
+		Group:          l.settings.prefix + group,
+		Topics:         topics,
+		OnTruncated:    func(kafka.Truncation) { ErrorCounts.WithLabelValues("topic-truncated").Inc() },
+		OnGap:          func(kafka.Gap) { ErrorCounts.WithLabelValues("topic-gap").Inc() },
+		OnSessionError: func(error) { ErrorCounts.WithLabelValues("group-session").Inc() },
+		OnTopicRecreated: func(topic kafka.WireTopic) {
+			ErrorCounts.WithLabelValues("topic-recreated").Inc()
+			client.Forget(topic)
+		},
+	}, engine)
+	if err != nil {
+		engine.Stop()
+		return nil, fmt.Errorf("consumer group %q: %w", group, err)
+	}
+	engine.Start(member, member)
+	return &session{group: group, engine: engine, leave: func(ctx context.Context) {
+		if err := member.Leave(ctx); err != nil {
+			log.Warn("leaving the consumer group; its partitions are assigned again when the session has timed out", "consumer_group", group, "error", err)
+		}
+		member.Close()
+	}}, nil
+}
+
+// openBroadcast starts reading at the end of the topics.
+func (l *Library[ID, TX, DB]) openBroadcast(ctx context.Context, engine *delivery.Engine, connect kafka.Config, topics []kafka.WireTopic) (*session, error) {
+	connect.ClientID = l.GetBroadcastConsumerGroupName()
+	reader, err := kafka.NewReader(ctx, kafka.ReaderConfig{
+		Config: connect,
+		Topics: topics,
+		OnGap: func(topic kafka.WireTopic) {
+			ErrorCounts.WithLabelValues("broadcast-gap").Inc()
+			if l.settings.onGap != nil {
+				l.settings.onGap(l.topicOf(topic))
+			}
+		},
+	})
+	if err != nil {
+		engine.Stop()
+		return nil, fmt.Errorf("broadcast: %w", err)
+	}
+	engine.Start(reader, nil)
+	return &session{engine: engine, leave: func(context.Context) { reader.Close() }}, nil
+}
+
+// closeSessions drains all at the same time, and then leaves the groups. It
+// returns the handlers that still run.
+func closeSessions(ctx context.Context, sessions []*session) (abandoned []string) {
+	var (
+		wg sync.WaitGroup
+		mu sync.Mutex
+	)
+	for _, s := range sessions {
+		wg.Go(func() {
+			left := s.engine.Drain(ctx)
+			s.leave(ctx)
+			s.engine.Stop()
+			mu.Lock()
+			defer mu.Unlock()
+			for _, a := range left {
+				abandoned = append(abandoned, s.group+"/"+a.Handler.Name)
+			}
+		})
+	}
+	wg.Wait()
+	return abandoned
+}
+
+// decode makes the message of a record.
+func (l *LibraryNoDB) decode(r *kafka.Record) (*eventmodels.Message, error) {
+	m, err := cloudevents.Decode(r)
+	m.Topic = l.topicOf(kafka.WireTopic(r.Topic))
+	return &m, err
+}
+
+// healthy asks the servers that a verdict depends on.
+func (l *Library[ID, TX, DB]) healthy(client *kafka.Client) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if l.HasDB() {
+			if err := l.db.Ping(ctx); err != nil {
+				return fmt.Errorf("the database does not answer: %w", err)
+			}
+		}
+		if err := client.Ping(ctx); err != nil {
+			return fmt.Errorf("the brokers do not answer: %w", err)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,282 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/seed46dd6f11/events/eventdb"
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/backoff"
+)
+
+// reachTimeout is how long StartConsuming waits for a broker to answer.
+const reachTimeout = 10 * time.Second
+
+// retryStart is the pause between two attempts to begin consuming.
+var retryStart = backoff.Schedule{Min: 200 * time.Millisecond, Max: 15 * time.Second, Jitter: 0.2}
+
+// consumerState is what a Library knows about its consuming.
+type consumerState struct {
+	mu  sync.Mutex
+	run *consumption // guarded by mu; nil before StartConsuming
+
+	// transactions bounds exactly-once handlers; nil: no bound. Written before
+	// the handlers are bound.
+	transactions chan struct{}
+}
+
+// consumption is the time between StartConsuming and its end.
+type consumption struct {
+	// ctx ends when the context given to StartConsuming does, or with
+	// Shutdown: consuming drains.
+	ctx    context.Context
+	cancel context.CancelFunc
+	// limit ends when Shutdown cuts the drain short.
+	limit    context.Context
+	cutShort context.CancelFunc
+
+	started chan struct{}
+	stopped chan struct{}
+
+	abandoned []string // handlers; written before stopped is closed
+}
+
+// StartConsuming starts the registered handlers. started closes when they are
+// ready: the topics exist and every broadcast handler gets what is appended
+// from then on. stopped closes when consuming has ended, after ctx has: no
+// new handler starts, running ones get their time (up to 30 s), what is done is
+// committed, and the groups are left.
+//
+// The error says what is wrong before anything is started: not configured, a
+// second call ([ErrAlreadyStarted]), an exactly-once handler without database
+// ([ErrNoDatabase]), topics that were not announced ([UnregisteredTopicError]),
+// no broker that answers ([ErrUnreachable]) or wrong credentials. After an
+// error StartConsuming can be called again. What fails later is logged and
+// tried again.
+func (l *Library[ID, TX, DB]) StartConsuming(ctx context.Context) (started chan struct{}, stopped chan struct{}, err error) {
+	run, err := l.prepareConsuming(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("StartConsuming: %w", err)
+	}
+	go l.consume(run)
+	return run.started, run.stopped, nil
+}
+
+// StartConsumingOrPanic is [Library.StartConsuming] that returns when the
+// handlers are ready, or when ctx has ended before, and panics with its error.
+func (l *Library[ID, TX, DB]) StartConsumingOrPanic(ctx context.Context) (stopped chan struct{}) {
+	started, stopped, err := l.StartConsuming(ctx)
+	if err != nil {
+		panic(fmt.Sprintf("events: %v", err))
+	}
+	select {
+	case <-started:
+	case <-stopped:
+	}
+	return stopped
+}
+
+func (l *Library[ID, TX, DB]) prepareConsuming(ctx context.Context) (*consumption, error) {
+	if err := l.run(); err != nil {
+		return nil, err
+	}
+	if err := l.checkHandlers(); err != nil {
+		return nil, err
+	}
+	run := &consumption{started: make(chan struct{}), stopped: make(chan struct{})}
+	run.ctx, run.cancel = context.WithCancel(ctx)
+	run.limit, run.cutShort = context.WithCancel(context.WithoutCancel(ctx))
+	if err := l.consumer.begin(run); err != nil {
+		return nil, err
+	}
+	if err := l.reach(ctx); err != nil {
+		l.consumer.giveUp(run)
+		return nil, err
+	}
+	l.nameBroadcast()
+	return run, nil
+}
+
+// begin makes run the one.
+func (s *consumerState) begin(run *consumption) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.run != nil {
+		return ErrAlreadyStarted
+	}
+	s.run = run
+	return nil
+}
+
+// giveUp undoes begin, so that StartConsuming can be called again. A Shutdown
+// may wait for the channel.
+func (s *consumerState) giveUp(run *consumption) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	run.cancel()
+	run.cutShort()
+	close(run.stopped)
+	s.run = nil
+}
+
+// checkHandlers finds what is wrong without network.
+func (l *Library[ID, TX, DB]) checkHandlers() error {
+	l.mu.Lock()
+	handlers, hasDB := l.handlers, l.hasDB
+	l.mu.Unlock()
+	var topics []string
+	for _, h := range handlers {
+		if h.kind == kindExactlyOnce && !hasDB {
+			return fmt.Errorf("handler %q of topic %q is exactly-once: %w", h.name, h.topic, ErrNoDatabase)
+		}
+		if h.onFailure == eventmodels.OnFailureSave || h.onFailure == eventmodels.OnFailureRetryLater {
+			return fmt.Errorf("handler %q of topic %q: OnFailure%v: dead letters: %w", h.name, h.topic, h.onFailure, eventmodels.NotImplementedErr)
+		}
+		// The prefix may have been set after the handler was registered.
+		if err := l.checkTopic(h.topic, h.group); err != nil {
+			return fmt.Errorf("handler %q: %w", h.name, err)
+		}
+		topics = append(topics, h.topic)
+	}
+	if missing := l.unregistered(topics); len(missing) > 0 {
+		return &UnregisteredTopicsError{Topics: missing}
+	}
+	return nil
+}
+
+// reach makes sure that the addresses and credentials are right.
+func (l *Library[ID, TX, DB]) reach(ctx context.Context) error {
+	client, err := l.kafkaClient()
+	if err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	if err := client.Ping(limited); err != nil {
+		return errors.Join(ErrUnreachable, err)
+	}
+	return nil
+}
+
+// consume is the goroutine of a consumption.
+func (l *Library[ID, TX, DB]) consume(run *consumption) {
+	defer close(run.stopped)
+	defer run.cancel()
+	defer run.cutShort()
+	sessions, ok := l.openSessions(run)
+	if !ok {
+		return
+	}
+	close(run.started)
+	sweeper := l.startSweeper()
+	<-run.ctx.Done()
+	limit, cancel := context.WithTimeout(run.limit, l.settings.shutdownLimit)
+	defer cancel()
+	run.abandoned = closeSessions(limit, sessions)
+	if sweeper != nil {
+		sweeper.Stop()
+	}
+}
+
+// openSessions begins to consume, and tries until it can. It returns false if
+// consuming ended before.
+func (l *Library[ID, TX, DB]) openSessions(run *consumption) ([]*session, bool) {
+	if l.HasDB() {
+		l.consumer.transactions = transactionPlaces(l.db.MaxConnections())
+	}
+	for attempt := 1; ; attempt++ {
+		sessions, err := l.tryOpenSessions(run.ctx)
+		if err == nil {
+			return sessions, true
+		}
+		closeSessions(run.limit, sessions)
+		if run.ctx.Err() != nil {
+			return nil, false
+		}
+		_ = l.RecordErrorNoWait("start-consuming", fmt.Errorf("consuming cannot begin yet (attempt %d, it is tried again): %w", attempt, err))
+		select {
+		case <-time.After(retryStart.Delay(attempt, 0)):
+		case <-run.ctx.Done():
+		}
+	}
+}
+
+// tryOpenSessions creates the topics and opens one session per group, and one
+// for broadcasts. With an error it returns those that it has opened.
+func (l *Library[ID, TX, DB]) tryOpenSessions(ctx context.Context) (sessions []*session, err error) {
+	client, err := l.kafkaClient()
+	if err != nil {
+		return nil, err
+	}
+	byGroup := make(map[string][]*registeredHandler)
+	var groups, topics []string
+	for _, h := range l.handlers {
+		if _, ok := byGroup[h.group]; !ok {
+			groups = append(groups, h.group)
+		}
+		byGroup[h.group] = append(byGroup[h.group], h)
+		if !slices.Contains(topics, h.topic) {
+			topics = append(topics, h.topic)
+		}
+	}
+	if err := l.ensureTopics(ctx, client, topics); err != nil {
+		return nil, err
+	}
+	slots := l.newSlots()
+	slices.Sort(groups) // "", the broadcast, comes first: it is to see what the others produce
+	for _, group := range groups {
+		s, err := l.openSession(ctx, client, group, byGroup[group], slots)
+		if err != nil {
+			return sessions, err
+		}
+		sessions = append(sessions, s)
+	}
+	return sessions, nil
+}
+
+func (l *Library[ID, TX, DB]) startSweeper() *eventdb.Sweeper {
+	for _, h := range l.handlers {
+		if h.kind == kindExactlyOnce {
+			return eventdb.StartSweeper(eventdb.SweeperConfig{Open: l.db.OpenOutbox, Logger: l.logger()})
+		}
+	}
+	return nil
+}
+
+// waitIfDraining returns at once while consuming goes on, and else when it has
+// ended.
+func (s *consumerState) waitIfDraining() {
+	s.mu.Lock()
+	run := s.run
+	s.mu.Unlock()
+	if run != nil && run.ctx.Err() != nil {
+		<-run.stopped
+	}
+}
+
+// stop drains. If ctx ends first, what still runs is abandoned.
+func (s *consumerState) stop(ctx context.Context) error {
+	s.mu.Lock()
+	run := s.run
+	s.mu.Unlock()
+	if run == nil {
+		return nil
+	}
+	run.cancel()
+	var cut error
+	select {
+	case <-run.stopped:
+	case <-ctx.Done():
+		cut = ctx.Err()
+		run.cutShort()
+		<-run.stopped
+	}
+	if len(run.abandoned) > 0 || cut != nil {
+		return &AbandonedError{Handlers: run.abandoned, Err: cut}
+	}
+	return nil
+}
