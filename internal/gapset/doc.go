@@ -43,8 +43,8 @@
 // How that is known is the backend's [Proof]:
 //
 //   - PostgreSQL, [XID]. A transaction has its xid before it draws a seq. A seq
-//     below one that has been seen was drawn before that one was seen. So an
-//     xid that is drawn after the gap was noticed is above the xid of every
+//     below one that has been seen was drawn before that one was seen. So the
+//     next xid to be had after the gap was noticed is above the xid of every
 //     transaction that can fill the gap. It is the gap's horizon, and once the
 //     xmin of a read's snapshot has reached it, those transactions have ended.
 //   - MySQL, [Clock]. There is no proof, a gap closes after a time.

@@ -24,11 +24,12 @@ type Proof struct {
 // XID is the proof of PostgreSQL. xmin is pg_snapshot_xmin of the snapshot with
 // which the page was read: every transaction with an xid below it has ended.
 //
-// drawn is an xid that was assigned (by pg_current_xact_id, or to a statement
-// that wrote) after the question had been asked, and zero if there is none; it
-// may have been assigned before the read, by the read, or after it. As xids are
-// not free, one should be drawn only when [Set.Unproven] says that there is a
-// use for it. pg_snapshot_xmax will not do, see the package's documentation.
+// drawn is above every xid that had been assigned when the question was asked,
+// and zero if no such number is known: an xid that was drawn after the question
+// (before the read, by it, or behind it), or the one that is to be drawn next,
+// as it was read after the question. Where it has to be drawn, that is worth
+// while only when [Set.Unproven] says so. pg_snapshot_xmax will not do, see the
+// package's documentation.
 func XID(xmin, drawn uint64) Proof {
 	return Proof{horizon: drawn, ended: xmin}
 }
