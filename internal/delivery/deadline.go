@@ -1,0 +1,71 @@
+package delivery
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+)
+
+// runContext is the context of one attempt. It has a deadline, values but no
+// cancellation from outside, and can be interrupted. Its timer and its channel
+// are made when somebody first asks for what needs them: many handlers never
+// do, and a timer for each event would cost more than the handler.
+type runContext struct {
+	values   context.Context
+	deadline time.Time
+
+	mu     sync.Mutex // a leaf: nothing is called with it held but package context
+	inner  context.Context
+	cancel context.CancelCauseFunc
+	over   bool
+	cause  error // why it is over
+}
+
+var _ context.Context = (*runContext)(nil)
+
+// Deadline does not need the inner context.
+func (c *runContext) Deadline() (time.Time, bool) { return c.deadline, true }
+func (c *runContext) Done() <-chan struct{}       { return c.real().Done() }
+func (c *runContext) Err() error                  { return c.real().Err() }
+
+// Value asks the values first. What they do not have can be package context's
+// own key, with which it finds the cancellation of a parent; only the inner
+// context knows that one.
+func (c *runContext) Value(key any) any {
+	if v := c.values.Value(key); v != nil {
+		return v
+	}
+	return c.real().Value(key)
+}
+
+// real returns the context that does the work.
+func (c *runContext) real() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.inner == nil {
+		interrupted, interrupt := context.WithCancelCause(c.values)
+		inner, stop := context.WithDeadlineCause(interrupted, c.deadline, eventmodels.TimeoutErr)
+		c.inner = inner
+		c.cancel = func(cause error) { interrupt(cause); stop() }
+		if c.over {
+			c.cancel(c.cause)
+		}
+	}
+	return c.inner
+}
+
+// end cancels the context; the first cause stays. A nil cause stands for
+// context.Canceled.
+func (c *runContext) end(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return
+	}
+	c.over, c.cause = true, cause
+	if c.cancel != nil {
+		c.cancel(cause)
+	}
+}

@@ -1,0 +1,75 @@
+// Package delivery brings fetched records to handlers, decides what becomes of
+// each, and commits the offsets of what is done.
+//
+//	Source.Poll -> backlog -> admission -> queue -> worker -> verdict -> window -> Committer
+//
+// An [Engine] serves one consumer group, or one broadcast. It is told what the
+// group owns by the methods of kafka.Assignments, fetches from a kafka.Source,
+// and commits with a [Committer].
+//
+// # What is where
+//
+//	config.go limits.go     what an engine is made of, and every default
+//	verdict.go outcome.go   what becomes of a delivery: a pure function, and what it is asked about
+//	slots.go                how many deliveries run at once in the whole library
+//	event.go queue.go retries.go backlog.go partition.go    the state's parts
+//	scheduler.go admission.go finish.go hold.go flow.go     the state machine over them
+//	deadline.go panic.go    the context and the panics of handlers
+//	engine.go assignments.go drain.go                       life cycle
+//	poller.go committer.go timekeeper.go prober.go worker.go    the goroutines
+//	observer.go report.go stats.go                          seeing it work
+//
+// # Words
+//
+// An event is a record that was admitted to its partition's ack window. It has
+// one delivery for every handler of its topic, and is done when each of them
+// has its final verdict. What was fetched and does not fit waits, undecoded,
+// in its partition's backlog.
+//
+// A partition here is a partition in one assignment. When it is revoked or lost
+// its phase changes to ended for good, and another assignment is another
+// partition with another epoch. A delivery belongs to its partition for ever,
+// so that its result changes nothing once the epoch has ended; and it holds a
+// slot of the ack window, which is worth nothing once a truncation has replaced
+// the record.
+//
+// A delivery is in exactly one of these places:
+//
+//	queued    in its handler's queue, at most the queue's depth; it can run
+//	due       a retry whose time has come, in its handler's list before the queue
+//	running   in the hands of a worker; holds a slot
+//	waiting   in the heap of retries; holds neither a slot nor a place in a queue
+//	parked    with its partition, which is held until the servers answer
+//	asked     with the prober: its final verdict waits for the servers' health
+//	stuck     blocked for good (no more attempts), until the partition moves or the process restarts
+//	gone      has its final verdict, or its epoch or its window's slot has ended
+//
+// # Goroutines
+//
+//	poller        one per engine: polls, feeds the scheduler, pauses and resumes partitions at the source
+//	committer     one per group's engine: commits what has advanced, on a short interval
+//	timekeeper    one per engine: makes retries due, notices handlers that outlive their deadline, samples gauges
+//	prober        one per engine with Config.Healthy: asks it, for all who wait for the answer
+//	workers       one per running delivery: live while their handler has work and they have a slot
+//
+// Assigned, Revoked, Lost, Drain and Stop run on the caller's goroutine.
+//
+// # Locks
+//
+// The commit gate (a channel, held while a commit is on its way: "the lock of
+// the revocation") comes before Engine.mu, which guards the scheduler and
+// everything that it reaches; Engine.mu comes before Slots.mu; the lock of a
+// handler's context is a leaf. Nothing waits, logs, or calls out with a lock
+// held, but for the commit gate, in which the commit itself waits.
+//
+// A slot that becomes free can belong to another engine's handler next. The
+// engine that frees it tells the other one after it has let go of its own lock.
+//
+// # Rooms
+//
+// Batches: a worker takes a slice of deliveries and hands a slice of messages
+// to Handler.Run; scheduler.take decides how many. Ordering: queue.go is one
+// unordered lane; lanes take its place behind the same methods. Dead letters:
+// decide knows the verdict, and scheduler.final is where a sink is called.
+// Pausing a handler: another reason for scheduler.runnable to say no.
+package delivery

@@ -1,0 +1,124 @@
+package delivery
+
+import (
+	"time"
+)
+
+// settled is what a verdict has brought about.
+type settled struct {
+	// attempt is the number of the attempt.
+	attempt int
+	// counts: the verdict has taken effect. If not, the epoch has ended, and
+	// nothing is logged or counted.
+	counts bool
+	// pending: the verdict is final and waits for the prober's word.
+	pending bool
+	// acked: all of the event's deliveries have their verdicts.
+	acked bool
+	// blocked: the partition was not held by this delivery before.
+	blocked bool
+}
+
+// record takes the verdict on an attempt that has ended.
+func (s *scheduler) record(d *delivery, v Verdict, err error, now time.Time) settled {
+	p := d.event.p
+	if p.running--; p.running == 0 && p.quiet != nil {
+		close(p.quiet)
+		p.quiet = nil
+	}
+	if p.phase == ended || !p.window.Holds(d.event.slot) || p.phase == ending && v.Kind != Ack {
+		d.place = gone
+		p.unblock(d)
+		s.enterLine(p)
+		return settled{}
+	}
+	attempt := d.attempt
+	if v.Kind == Ack {
+		return settled{attempt: attempt, counts: true, acked: s.done(d)}
+	}
+	d.failures++
+	d.err = err
+	if v.Uncounted {
+		d.uncount()
+	}
+	if v.Hold {
+		s.hold(p, now)
+	}
+	switch {
+	case v.Final() && s.probes:
+		d.place, d.verdict = asked, v
+		s.asked = append(s.asked, d)
+		s.wake.prober.ring()
+		return settled{attempt: attempt, counts: true, pending: true}
+	case v.Final():
+		return s.final(d, v, now)
+	}
+	took := settled{attempt: attempt, counts: true, blocked: v.Kind == Block && !d.blocks}
+	if v.Kind == Block {
+		p.block(d, now)
+	}
+	s.retryAt(d, now.Add(v.Wait))
+	return took
+}
+
+// final carries a final verdict out.
+func (s *scheduler) final(d *delivery, v Verdict, now time.Time) settled {
+	if v.Kind == Drop {
+		return settled{attempt: d.attempt, counts: true, acked: s.done(d)}
+	}
+	took := settled{attempt: d.attempt, counts: true, blocked: true}
+	d.event.p.block(d, now)
+	d.place = stuck
+	return took
+}
+
+// done notes that a handler has its final verdict on an event, and reports
+// whether it was the last one.
+func (s *scheduler) done(d *delivery) bool {
+	p := d.event.p
+	d.place = gone
+	p.unblock(d)
+	last := false
+	if d.event.left--; d.event.left == 0 {
+		last = true
+		if p.window.Done(d.event.slot) {
+			s.advanced(p)
+		}
+	}
+	s.enterLine(p)
+	return last
+}
+
+// retryAt lets a delivery wait for its next attempt.
+func (s *scheduler) retryAt(d *delivery, at time.Time) {
+	d.place, d.next = waiting, at
+	first, some := s.retries.next()
+	s.retries.push(d)
+	if !some || at.Before(first) {
+		s.wake.timekeeper.ring()
+	}
+}
+
+// wakeRetries makes the retries due whose time has come, and says when the
+// next one is.
+func (s *scheduler) wakeRetries(now time.Time) (next time.Time, some bool) {
+	for {
+		d := s.retries.popDue(now)
+		if d == nil {
+			return s.retries.next()
+		}
+		s.ready(d, now)
+	}
+}
+
+// ready lets a delivery run as soon as it can.
+func (s *scheduler) ready(d *delivery, now time.Time) {
+	p := d.event.p
+	if p.away {
+		d.place = parked
+		p.parked = append(p.parked, d)
+		return
+	}
+	d.h.push(d, due)
+	s.pump(d.h, now)
+}

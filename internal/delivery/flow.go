@@ -1,0 +1,107 @@
+package delivery
+
+import (
+	"time"
+
+	"github.com/seed46dd6f11/events/internal/kafka"
+)
+
+// flow decides when the poller polls. A poll cannot be asked to leave a
+// partition out, so it waits while a partition has more in its backlog than a
+// little. That absorbs short fullness. What takes longer is paused at the
+// source, so that the other partitions go on; but not at once, since that
+// throws away what the source has buffered of it. A partition is resumed when
+// its backlog is empty.
+type flow struct {
+	// over are partitions that have kept the poller from polling; filtered
+	// when the poller looks.
+	over []*partition
+	// paused partitions, and those that have ended since they were paused.
+	paused []*partition
+	resume []kafka.TopicPartition
+	// since is when the poller was kept from polling; zero if it is not.
+	since time.Time
+	// interrupt ends the poll that is on its way.
+	interrupt func()
+}
+
+// grew notes that a backlog has become longer.
+func (f *flow) grew(p *partition, low int) {
+	if !p.over && !p.paused && p.backlog.len() > low {
+		p.over = true
+		f.over = append(f.over, p)
+	}
+}
+
+// shrank notes that a backlog has become shorter.
+func (f *flow) shrank(p *partition, low int, poller bell) {
+	switch n := p.backlog.len(); {
+	case p.over && n == low:
+		poller.ring()
+	case p.paused && n == 0:
+		poller.ring()
+		f.interrupt()
+	}
+}
+
+// quit forgets a partition.
+func (f *flow) quit(p *partition, poller bell) {
+	if p.paused {
+		p.paused = false
+		f.paused = without(f.paused, p)
+		f.resume = append(f.resume, p.TopicPartition)
+		f.interrupt()
+	}
+	poller.ring()
+}
+
+// plan is what the poller does next: pause and resume, if there is something,
+// else poll, else wait.
+type plan struct {
+	pause, resume []kafka.TopicPartition
+	poll          bool
+	// wait at most so long, or until the bell rings.
+	wait time.Duration
+}
+
+// plan says what the poller does now.
+func (s *scheduler) plan(now time.Time) plan {
+	f := &s.flow
+	next := plan{resume: f.resume}
+	f.resume = nil
+	f.paused = filter(f.paused, func(p *partition) bool { return p.backlog.len() == 0 }, func(p *partition) {
+		p.paused = false
+		next.resume = append(next.resume, p.TopicPartition)
+	})
+	f.over = filter(f.over, func(p *partition) bool {
+		return p.phase != owned || p.backlog.len() <= s.limits.LowBacklog
+	}, func(p *partition) { p.over = false })
+	if len(f.over) == 0 {
+		f.since = time.Time{}
+		next.poll = len(next.resume) == 0
+		return next
+	}
+	if f.since.IsZero() {
+		f.since = now
+	}
+
+	// Without progress a partition is paused; and one that makes progress, but
+	// too slowly, if it makes others wait.
+	after := s.limits.PauseAfter
+	othersWait := len(s.partitions) > len(f.over)+len(f.paused)
+	next.wait = after
+	f.over = filter(f.over, func(p *partition) bool {
+		stuckSince := f.since
+		if !othersWait && p.progress.After(stuckSince) {
+			stuckSince = p.progress
+		}
+		left := after - now.Sub(stuckSince)
+		next.wait = min(next.wait, max(left, 0))
+		return left <= 0
+	}, func(p *partition) {
+		p.over, p.paused = false, true
+		f.paused = append(f.paused, p)
+		next.pause = append(next.pause, p.TopicPartition)
+	})
+	return next
+}

@@ -1,0 +1,41 @@
+package delivery
+
+import (
+	"time"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/kafka"
+)
+
+// Observer is told what happens, for metrics. A nil func is not called. They
+// are called by many goroutines without any lock; they must be quick. None is
+// called for a result that changes nothing because its epoch has ended.
+//
+// A *Handler is the engine's copy (see [Engine.Handlers]), the same each time.
+type Observer struct {
+	// Consumed: a record has been decoded, which is done once, when it first
+	// reaches a handler. m is nil if it cannot be decoded.
+	Consumed func(topic string, record *kafka.Record, m *eventmodels.Message)
+	// Acked: all handlers of a record have their final verdicts; latency is
+	// the time since it was polled.
+	Acked func(topic string, latency time.Duration)
+	// Ran: Run has returned after d, whatever the result.
+	Ran func(h *Handler, d time.Duration)
+	// Succeeded: the event is done for this handler (ErrAlreadyProcessed
+	// included).
+	Succeeded func(h *Handler)
+	// Failed: an attempt has returned err (a *PanicError for a panic).
+	Failed func(h *Handler, err error)
+	// Panicked: that attempt has panicked. Failed is called, too.
+	Panicked func(h *Handler)
+	// Dropped: the final verdict is to do without it (OnFailureDiscard).
+	Dropped func(h *Handler)
+	// Overdue: a handler has not returned although its deadline is over.
+	// Called once for each such delivery.
+	Overdue func(h *Handler)
+	// Committed: offsets of so many partitions were committed, or err.
+	Committed func(partitions int, err error)
+	// Sampled gets the state of all handlers, about every second while
+	// anything runs or waits, and once when nothing does any more.
+	Sampled func([]HandlerStats)
+}

@@ -1,0 +1,134 @@
+package delivery
+
+import (
+	"slices"
+	"time"
+
+	"github.com/seed46dd6f11/events/internal/ackwindow"
+	"github.com/seed46dd6f11/events/internal/kafka"
+)
+
+// phase of a partition. It only ever moves on.
+type phase uint8
+
+const (
+	// owned: records are admitted and delivered.
+	owned phase = iota
+	// ending: nothing new starts; what runs may still succeed, and is
+	// committed. What fails is left undone, for the next owner.
+	ending
+	// ended: nothing changes any more.
+	ended
+)
+
+// A partition is a partition in one assignment. Guarded by the engine's lock.
+type partition struct {
+	kafka.TopicPartition
+	topic  *topic
+	window *ackwindow.Window
+	phase  phase
+
+	// backlog was polled and waits for admission; position is behind it.
+	backlog  backlog
+	position kafka.Offset
+	// inLine: it stands in its topic's line for admission.
+	inLine bool
+	// running counts deliveries in the hands of workers; quiet, if not nil, is
+	// closed when there are none.
+	running int
+	quiet   chan struct{}
+
+	// blockers are the deliveries because of which nothing is admitted.
+	blockers []*delivery
+	// away: a server does not answer; nothing is admitted and nothing starts,
+	// and what could have started is parked.
+	away      bool
+	awaySince time.Time
+	parked    []*delivery
+
+	// dirty: it is in the committer's list.
+	dirty bool
+	// over: it is in the list of those that keep the poller from polling;
+	// paused: it is paused at the source; progress is when the last record
+	// was admitted.
+	over, paused bool
+	progress     time.Time
+}
+
+// admissible reports whether records may leave the backlog, but for the limits.
+func (p *partition) admissible() bool {
+	return p.phase == owned && p.backlog.len() > 0 && len(p.blockers) == 0 && !p.away
+}
+
+// live reports whether a verdict on the delivery changes anything.
+func (p *partition) live(d *delivery) bool {
+	return p.phase == owned && p.window.Holds(d.event.slot)
+}
+
+func (p *partition) block(d *delivery, now time.Time) {
+	if !d.blocks {
+		d.blocks, d.blocked = true, now
+		p.blockers = append(p.blockers, d)
+	}
+}
+
+func (p *partition) unblock(d *delivery) {
+	if d.blocks {
+		d.blocks = false
+		p.blockers = slices.DeleteFunc(p.blockers, func(b *delivery) bool { return b == d })
+	}
+}
+
+// sizeOf is what a record takes of the window's bytes.
+func sizeOf(r *kafka.Record) int {
+	const overhead = 64
+	n := overhead + len(r.Key) + len(r.Value)
+	for i := range r.Headers {
+		n += len(r.Headers[i].Key) + len(r.Headers[i].Value)
+	}
+	return n
+}
+
+// A topic is what the partitions of a topic share.
+type topic struct {
+	name     string
+	handlers []*handler
+	// line are the partitions with something to admit, which take turns.
+	line fifo[*partition]
+}
+
+// hasRoom reports whether every handler's queue can take one more.
+func (t *topic) hasRoom() bool {
+	for _, h := range t.handlers {
+		if h.queue.len() >= h.QueueDepth {
+			return false
+		}
+	}
+	return true
+}
+
+// A handler is a Handler with its deliveries.
+type handler struct {
+	*Handler
+	topic *topic
+	seat  *seat
+	// due are retries whose time has come, and go first; queue are those that
+	// run for the first time. Everything in them can run.
+	due, queue fifo[*delivery]
+	// workers that live.
+	workers int
+	// inLine: it waits for a slot.
+	inLine bool
+}
+
+func (h *handler) ready() int { return h.due.len() + h.queue.len() }
+
+// push puts a delivery among those that can run.
+func (h *handler) push(d *delivery, where place) {
+	d.place = where
+	if where == due {
+		h.due.push(d)
+	} else {
+		h.queue.push(d)
+	}
+}

@@ -1,0 +1,138 @@
+package delivery
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// observe tells the observer of an attempt.
+func (e *Engine) observe(d *delivery, took settled, a *attempt, ran time.Duration) {
+	o := &e.cfg.Observer
+	if !took.counts {
+		return
+	}
+	h := d.h.Handler
+	if a.ran && o.Ran != nil {
+		o.Ran(h, ran)
+	}
+	switch {
+	case a.err == nil:
+		if o.Succeeded != nil {
+			o.Succeeded(h)
+		}
+	default:
+		var panicked *PanicError
+		if o.Panicked != nil && errors.As(a.err, &panicked) {
+			o.Panicked(h)
+		}
+		if o.Failed != nil {
+			o.Failed(h, a.err)
+		}
+	}
+	if took.acked && o.Acked != nil {
+		o.Acked(h.Topic, a.ended.Sub(d.event.polled))
+	}
+}
+
+// reportFailure logs an attempt that has failed: a final verdict always, a
+// partition that is blocked when it begins, other failures once in a while.
+func (e *Engine) reportFailure(d *delivery, v Verdict, took settled, a *attempt) {
+	switch {
+	case took.pending: // reported with the answer
+	case v.Final():
+		e.reportFinal(d, v, took, a.err)
+	case took.blocked:
+		e.log.Error("events: an event blocks its partition until its handler succeeds (OnFailureBlock); fix the handler or the event's cause",
+			append(e.identity(d), slog.Int("attempt", took.attempt), slog.Duration("next_attempt_in", v.Wait), errorAttr(a.err), stackAttr(a.err))...)
+	case v.Kind == Ack:
+		e.log.Debug("events: an error was ignored, as it says", append(e.identity(d), errorAttr(a.err))...)
+	case e.warnings.allow(d.h, a.ended):
+		e.log.Warn("events: a handler has failed and is tried again (further failures of this handler are not logged for a while)",
+			append(e.identity(d), slog.Int("attempt", took.attempt), slog.Bool("counted", !v.Uncounted), slog.Duration("next_attempt_in", v.Wait), errorAttr(a.err), stackAttr(a.err))...)
+	}
+}
+
+// reportConfirmed reports a final verdict that has waited for the prober.
+func (e *Engine) reportConfirmed(c *confirmed, now time.Time) {
+	e.reportFinal(c.d, c.v, c.took, c.err)
+	if c.took.acked && e.cfg.Observer.Acked != nil {
+		e.cfg.Observer.Acked(c.d.h.Topic, now.Sub(c.d.event.polled))
+	}
+}
+
+// reportFinal logs and counts a final verdict.
+func (e *Engine) reportFinal(d *delivery, v Verdict, took settled, err error) {
+	attrs := append(e.identity(d), slog.Int("attempts", took.attempt), errorAttr(err), stackAttr(err))
+	if v.Kind == Drop {
+		e.log.Error("events: an event was discarded, since its handler has failed for good (OnFailureDiscard)", attrs...)
+		if e.cfg.Observer.Dropped != nil {
+			e.cfg.Observer.Dropped(d.h.Handler)
+		}
+		return
+	}
+	e.log.Error("events: an event has failed for good and blocks its partition (OnFailureBlock without retrying); it is tried again after a restart", attrs...)
+}
+
+// reportOverdue reports a handler that has not returned.
+func (e *Engine) reportOverdue(d *delivery, now time.Time) {
+	e.log.Error("events: a handler has not returned although its context has ended; its event stays undone and its slot taken until it does. Make it heed its context",
+		append(e.identity(d), slog.Duration("timeout", d.h.Timeout))...)
+	if e.cfg.Observer.Overdue != nil {
+		e.cfg.Observer.Overdue(d.h.Handler)
+	}
+}
+
+// identity says which event it is. Keys and bodies are not logged: they may be
+// personal.
+func (e *Engine) identity(d *delivery) []any {
+	r := d.event.record
+	attrs := make([]any, 0, 12)
+	attrs = append(attrs, slog.String("handler", d.h.Name), slog.String("group", e.cfg.Group),
+		slog.String("topic", d.h.Topic), slog.Int("partition", int(r.Partition)), slog.Int64("offset", r.Offset))
+	if m, _ := d.event.decode(&e.cfg); m != nil {
+		attrs = append(attrs, slog.String("id", bounded(m.ID)))
+	}
+	return attrs
+}
+
+func errorAttr(err error) slog.Attr { return slog.String("error", bounded(err.Error())) }
+
+func stackAttr(err error) slog.Attr {
+	var p *PanicError
+	if errors.As(err, &p) {
+		return slog.String("stack", string(p.Stack))
+	}
+	return slog.Attr{}
+}
+
+// bounded cuts what others have written.
+func bounded(s string) string {
+	const limit = 1000
+	if len(s) > limit {
+		return s[:limit] + "…"
+	}
+	return s
+}
+
+// warnings lets one warning of a kind through in a while.
+type warnings struct {
+	mu   sync.Mutex
+	last map[any]time.Time
+}
+
+const warningInterval = 10 * time.Second
+
+func (w *warnings) allow(kind any, now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if last, ok := w.last[kind]; ok && now.Sub(last) < warningInterval {
+		return false
+	}
+	if w.last == nil {
+		w.last = make(map[any]time.Time)
+	}
+	w.last[kind] = now
+	return true
+}

@@ -1,0 +1,287 @@
+package delivery
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/seed46dd6f11/events/internal/ackwindow"
+	"github.com/seed46dd6f11/events/internal/kafka"
+)
+
+// scheduler is the state machine: which records are admitted, which deliveries
+// run, wait or hold their partition. It has no goroutine, clock or logger; all
+// of it is guarded by the engine's lock.
+type scheduler struct {
+	limits     Limits
+	values     context.Context // of handlers' contexts
+	topics     map[kafka.WireTopic]*topic
+	handlers   []*handler
+	partitions map[kafka.TopicPartition]*partition
+	epoch      uint64 // of the last assignment
+	// commits: there is a committer; probes: there is a prober.
+	commits, probes bool
+	// draining: no delivery starts any more.
+	draining bool
+
+	workers map[*worker]struct{}
+	retries retries
+	// asked are verdicts, and held partitions, that wait for the prober.
+	asked []*delivery
+	held  []*partition
+	// dirty partitions have something to commit.
+	dirty []*partition
+	flow  flow
+	// nextLook is when overdue handlers are looked for; zero: nothing runs.
+	nextLook time.Time
+
+	// awayErr is the last answer of the prober.
+	awayErr error
+
+	// start runs a worker on a goroutine of its own.
+	start func(*worker)
+	// granted are handlers to be told that they have a slot, without lock.
+	granted []*seat
+	wake    wakes
+}
+
+// wakes are the bells of the goroutines.
+type wakes struct{ poller, committer, timekeeper, prober, idle bell }
+
+// bell wakes the one who waits for it. Ringing twice is ringing once.
+type bell chan struct{}
+
+func newBell() bell { return make(bell, 1) }
+
+func (b bell) ring() {
+	select {
+	case b <- struct{}{}:
+	default:
+	}
+}
+
+func newScheduler(cfg *Config) *scheduler {
+	s := &scheduler{
+		limits:     cfg.Limits,
+		values:     cfg.Values,
+		topics:     make(map[kafka.WireTopic]*topic),
+		partitions: make(map[kafka.TopicPartition]*partition),
+		workers:    make(map[*worker]struct{}),
+		probes:     cfg.Healthy != nil,
+		wake:       wakes{newBell(), newBell(), newBell(), newBell(), newBell()},
+	}
+	s.flow.interrupt = func() {}
+	for _, h := range cfg.Handlers {
+		t := s.topics[h.WireTopic]
+		if t == nil {
+			t = &topic{name: h.Topic}
+			s.topics[h.WireTopic] = t
+		}
+		engineSide := &handler{Handler: h, topic: t}
+		t.handlers = append(t.handlers, engineSide)
+		s.handlers = append(s.handlers, engineSide)
+	}
+	return s
+}
+
+// assign begins a new assignment of a partition. It returns nil for a topic
+// without handlers.
+func (s *scheduler) assign(tp kafka.TopicPartition, now time.Time) *partition {
+	if p := s.partitions[tp]; p != nil {
+		s.end(p, now)
+	}
+	t := s.topics[tp.Topic]
+	if t == nil {
+		return nil
+	}
+	s.epoch++
+	p := &partition{
+		TopicPartition: tp,
+		topic:          t,
+		window:         ackwindow.New(ackwindow.Limits{Records: s.limits.WindowRecords, Bytes: s.limits.WindowBytes}),
+	}
+	p.window.Start(s.epoch)
+	if s.draining {
+		p.phase = ending
+	}
+	s.partitions[tp] = p
+	return p
+}
+
+// quit lets nothing of a partition start any more.
+func (s *scheduler) quit(p *partition, now time.Time) {
+	if p.phase != owned {
+		return
+	}
+	p.phase = ending
+	p.backlog.clear()
+	s.remove(func(d *delivery) bool { return d.event.p == p })
+	p.blockers = nil
+	if p.away {
+		p.away = false
+		s.held = without(s.held, p)
+	}
+	s.flow.quit(p, s.wake.poller)
+	for _, t := range s.topics { // its deliveries have left the queues
+		s.refill(t, now)
+	}
+}
+
+// end makes a partition's epoch history.
+func (s *scheduler) end(p *partition, now time.Time) {
+	s.quit(p, now)
+	p.phase = ended
+	if p.dirty {
+		p.dirty = false
+		s.dirty = without(s.dirty, p)
+	}
+	if s.partitions[p.TopicPartition] == p {
+		delete(s.partitions, p.TopicPartition)
+	}
+	if p.quiet != nil {
+		close(p.quiet)
+		p.quiet = nil
+	}
+}
+
+// remove forgets the deliveries that match and do not run.
+func (s *scheduler) remove(match func(*delivery) bool) {
+	forget := func(d *delivery) {
+		d.event.p.unblock(d)
+		d.place = gone
+	}
+	for _, h := range s.handlers {
+		h.due.take(match, forget)
+		h.queue.take(match, forget)
+	}
+	s.retries.take(match, forget)
+	s.asked = filter(s.asked, match, forget)
+	for _, p := range s.partitions {
+		p.parked = filter(p.parked, match, forget)
+		for _, d := range slices.Clone(p.blockers) {
+			if d.place == stuck && match(d) {
+				forget(d)
+			}
+		}
+	}
+}
+
+// runnable reports whether one more worker of the handler may start, but for
+// the slots.
+func (s *scheduler) runnable(h *handler) bool {
+	return h.ready() > 0 && !s.draining && (h.Concurrency == 0 || h.workers < h.Concurrency)
+}
+
+// pump starts workers for what can run, and reports whether it has started one.
+func (s *scheduler) pump(h *handler, now time.Time) (started bool) {
+	for s.runnable(h) && !h.inLine {
+		if !h.seat.acquire() {
+			h.inLine = true
+			break
+		}
+		s.startWorker(h, now)
+		started = true
+	}
+	return started
+}
+
+// grant is called for a handler that has waited for a slot and has one now.
+func (s *scheduler) grant(h *handler, now time.Time) {
+	h.inLine = false
+	if !s.runnable(h) {
+		s.release(h)
+		return
+	}
+	s.startWorker(h, now)
+	s.refill(h.topic, now)
+}
+
+func (s *scheduler) release(h *handler) {
+	if t := h.seat.release(); t != nil {
+		s.granted = append(s.granted, t)
+	}
+}
+
+// startWorker starts a worker that has a slot and something to do.
+func (s *scheduler) startWorker(h *handler, now time.Time) {
+	w := &worker{h: h, since: now}
+	h.workers++
+	s.workers[w] = struct{}{}
+	s.take(w, now)
+	if s.nextLook.IsZero() {
+		s.nextLook = now.Add(s.limits.Sample)
+		s.wake.timekeeper.ring()
+	}
+	s.start(w)
+}
+
+// take gives a worker what it runs next. This is where a batch is formed: more
+// than one delivery, if more have queued up while all runs were busy.
+func (s *scheduler) take(w *worker, now time.Time) {
+	var d *delivery
+	if w.h.due.len() > 0 {
+		d = w.h.due.pop()
+	} else {
+		d = w.h.queue.pop()
+	}
+	d.begin(now)
+	d.event.p.running++
+	w.ds = append(w.ds[:0], d)
+	w.ctx = &runContext{values: s.values, deadline: d.deadline}
+}
+
+// next gives a worker that has finished something more to do, or takes its slot
+// away: because there is nothing, or because others wait for it.
+func (s *scheduler) next(w *worker, now time.Time) bool {
+	h := w.h
+	if h.ready() == 0 {
+		s.admit(h.topic, now) // what it finished may have made room in the window
+	}
+	more := h.ready() > 0 && !s.draining && !s.yields(w, now)
+	if more {
+		s.take(w, now)
+	} else {
+		w.ds, w.ctx = nil, nil
+		h.workers--
+		s.release(h)
+	}
+	s.refill(h.topic, now)
+	return more
+}
+
+func (s *scheduler) yields(w *worker, now time.Time) bool {
+	if now.Sub(w.since) < s.limits.Quantum {
+		return false
+	}
+	if w.h.seat.shouldYield() {
+		return true
+	}
+	w.since = now
+	return false
+}
+
+// exited forgets a worker, when everything that it did is reported.
+func (s *scheduler) exited(w *worker) {
+	delete(s.workers, w)
+	if len(s.workers) == 0 {
+		s.wake.idle.ring()
+	}
+}
+
+func without[T comparable](list []T, x T) []T {
+	return filter(list, func(y T) bool { return x == y }, func(T) {})
+}
+
+// filter removes those that match, in place, and calls taken for each.
+func filter[T any](list []T, match func(T) bool, taken func(T)) []T {
+	kept := list[:0]
+	for _, x := range list {
+		if match(x) {
+			taken(x)
+			continue
+		}
+		kept = append(kept, x)
+	}
+	clear(list[len(kept):])
+	return kept
+}

@@ -1,0 +1,124 @@
+package delivery
+
+import (
+	"errors"
+	"runtime/debug"
+	"time"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+)
+
+// A worker is a goroutine that runs a handler's deliveries one after another,
+// with one slot, while there are any.
+type worker struct {
+	h *handler
+
+	// ds are the deliveries in its hands and ctx their context. Written with
+	// the lock; the worker's own goroutine reads them without.
+	ds  []*delivery
+	ctx *runContext
+	// since is when it took its slot, or last looked whether others want it.
+	since time.Time
+
+	// What follows is its goroutine's own.
+	ms     []*eventmodels.Message
+	ended  attempt
+	report []settled
+}
+
+// work is a worker's goroutine.
+func (e *Engine) work(w *worker) {
+	ran := false
+	defer func() {
+		if !ran { // the handler has called runtime.Goexit, as t.FailNow does
+			w.ended.err = errGoexit
+			w.ctx.end(nil)
+			w.ended.ended = time.Now()
+			go e.workOn(w)
+		}
+	}()
+	for more := true; more; more = e.finish(w) {
+		ran = false
+		e.run(w)
+		ran = true
+	}
+	e.exited(w)
+}
+
+var errGoexit = errors.New("the handler ended its goroutine with runtime.Goexit")
+
+// workOn goes on after a handler that has ended the worker's goroutine.
+func (e *Engine) workOn(w *worker) {
+	if e.finish(w) {
+		e.work(w)
+		return
+	}
+	e.exited(w)
+}
+
+func (e *Engine) exited(w *worker) {
+	e.mu.Lock()
+	e.s.exited(w)
+	e.mu.Unlock()
+}
+
+// run makes one attempt.
+func (e *Engine) run(w *worker) {
+	w.ms = w.ms[:0]
+	w.ended = attempt{}
+	for _, d := range w.ds {
+		m, err := d.messageFor(&e.cfg)
+		if err != nil {
+			w.ended.err = err
+		}
+		w.ms = append(w.ms, m)
+	}
+	if w.ended.err == nil {
+		w.ended.ran = true
+		w.ended.err = runSafely(w)
+	}
+	w.ctx.end(nil)
+	w.ended.ended = time.Now()
+}
+
+func runSafely(w *worker) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = &PanicError{Value: value, Stack: debug.Stack()}
+		}
+	}()
+	return w.h.Run(w.ctx, w.ms)
+}
+
+// finish makes the verdicts, lets them take effect, reports, and gets the next
+// deliveries; if there are none for this worker it has no slot any more. The
+// lock is taken once.
+func (e *Engine) finish(w *worker) (more bool) {
+	finished := w.ds
+	var single [1]*delivery
+	if len(finished) == 1 {
+		single[0] = finished[0] // w.ds is overwritten by what comes next
+		finished = single[:]
+	}
+	w.report = w.report[:0]
+	var v Verdict
+	for _, d := range finished {
+		v = e.judge(d, &w.ended)
+	}
+	started, now := finished[0].started, w.ended.ended
+
+	e.mu.Lock()
+	for _, d := range finished {
+		w.report = append(w.report, e.s.record(d, v, w.ended.err, now))
+	}
+	more = e.s.next(w, now)
+	e.unlock()
+
+	for i, d := range finished {
+		e.observe(d, w.report[i], &w.ended, now.Sub(started))
+		if w.ended.err != nil && w.report[i].counts {
+			e.reportFailure(d, v, w.report[i], &w.ended)
+		}
+	}
+	return more
+}
