@@ -1,6 +1,7 @@
 package eventsqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -8,52 +9,43 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/seed46dd6f11/events/eventdb"
 	"github.com/seed46dd6f11/events/eventmodels"
 )
 
-// maxConnections is the limit of the pool that Open makes: a writer, and
-// those who read meanwhile.
-const maxConnections = 16
-
-// Pool is an *sql.DB whose transactions are *[Tx]. Use it instead of the
-// *sql.DB in it for what writes: its methods wait for their turn, in the
-// order in which they have come, while those of the *sql.DB fail with
-// SQLITE_BUSY when another transaction writes.
-//
-// Get one from [Connection.Unwrap].
-type Pool struct {
-	*sql.DB
-
-	file      atomic.Pointer[file] // found at the first use, see locate
-	immediate bool                 // DB begins transactions with the write lock
-	volatile  bool                 // the data does not outlive the process
-	markWait  time.Duration
-}
+// DefaultMaxConnections is the size of the pool that [Open] makes: one writes,
+// the others read meanwhile. What waits for the write lock has no connection.
+const DefaultMaxConnections = 16
 
 // A Connection is an SQLite database as a Library uses it. Most services have
 // a [DB], from [Open] or [Wrap]; the type parameters are for those that bring
 // a transaction type of their own.
-type Connection[TX eventdb.BasicTX, DB eventdb.BasicDB[TX]] struct {
-	*eventdb.Connection[eventmodels.StringEventID, TX, DB]
-	dialect  *dialect
+type Connection[TX eventdb.BasicTX, Database eventdb.BasicDB[TX]] struct {
+	*eventdb.Connection[eventmodels.StringEventID, TX, Database]
 	markWait time.Duration
-	close    func() error // of what Open has opened, else nil
+	close    func() error
 }
 
-// DB is the connection of services that have no transaction type of their
-// own.
+// DB is an SQLite database with transactions of type [*Tx]. It belongs to one
+// Library; wrap its *sql.DB once more for another.
 type DB = Connection[*Tx, *Pool]
+
+var (
+	_ eventmodels.AbstractDB[eventmodels.StringEventID, *Tx] = (*DB)(nil)
+	_ eventdb.BasicDB[*Tx]                                   = (*Pool)(nil)
+)
 
 // Option is a setting of a connection.
 type Option func(*options)
 
 type options struct {
 	eventdb.Settings
-	migrate bool // off by default
+
+	// Of Open only.
+	migrate        bool // default: the tables are there
+	maxConnections int  // default: DefaultMaxConnections
 }
 
 func optionsOf(opts []Option) options {
@@ -74,8 +66,16 @@ func optionsOf(opts []Option) options {
 // The default is 10 s.
 func WithMarkWait(d time.Duration) Option { return func(o *options) { o.MarkWait = d } }
 
-// WithMigrate makes [Open] run [Migrate]. The other constructors ignore it.
+// WithMigrate makes [Open] run [Migrate]. For Open only: [Wrap] and [New] have
+// no context to do it in.
 func WithMigrate() Option { return func(o *options) { o.migrate = true } }
+
+// WithMaxConnections limits the pool that [Open] makes;
+// [DefaultMaxConnections] by default. The relay has up to five connections
+// besides. For Open only.
+func WithMaxConnections(n int) Option {
+	return func(o *options) { o.maxConnections = max(n, 1) }
+}
 
 // New makes a connection of a database with a transaction type of the
 // service's own. Its transactions should begin with the write lock, which is
@@ -83,15 +83,25 @@ func WithMigrate() Option { return func(o *options) { o.migrate = true } }
 // Transact waits for its turn; else SQLITE_BUSY can come up in its middle and
 // is returned.
 //
-// DB is an *sql.DB over modernc.org/sqlite or something that embeds one.
-func New[TX eventdb.BasicTX, DB eventdb.BasicDB[TX]](db DB, opts ...Option) *Connection[TX, DB] {
-	o := optionsOf(opts)
-	d := &dialect{db: db}
-	return &Connection[TX, DB]{
-		Connection: eventdb.NewConnection[eventmodels.StringEventID](db, d, o.Settings),
-		dialect:    d,
+// db is an *sql.DB over modernc.org/sqlite or something that embeds one.
+func New[TX eventdb.BasicTX, Database eventdb.BasicDB[TX]](db Database, opts ...Option) *Connection[TX, Database] {
+	return connect[TX](db, optionsForNew(opts))
+}
+
+func connect[TX eventdb.BasicTX, Database eventdb.BasicDB[TX]](db Database, o options) *Connection[TX, Database] {
+	return &Connection[TX, Database]{
+		Connection: eventdb.NewConnection[eventmodels.StringEventID, TX](db, &dialect{db: db}, o.Settings),
 		markWait:   o.MarkWait,
+		close:      func() error { return nil },
 	}
+}
+
+func optionsForNew(opts []Option) options {
+	o := optionsOf(opts)
+	if o.migrate || o.maxConnections != 0 {
+		panic("eventsqlite: WithMigrate and WithMaxConnections are for Open; call Migrate and SetMaxOpenConns yourself")
+	}
+	return o
 }
 
 // Wrap makes a connection of an *sql.DB that the service has opened with the
@@ -102,10 +112,15 @@ func New[TX eventdb.BasicTX, DB eventdb.BasicDB[TX]](db DB, opts ...Option) *Con
 // transactions on db begins them with BEGIN IMMEDIATE (_txlock=immediate), and
 // is ready for SQLITE_BUSY; with [Pool.BeginTx] it need not be.
 //
-// Wrap once per Library. The service closes db.
+// Wrap once per Library. The service closes db, after the Library has stopped.
+//
+// It panics if db is nil or an option is for Open only.
 func Wrap(db *sql.DB, opts ...Option) *DB {
-	o := optionsOf(opts)
-	return New[*Tx](&Pool{DB: db, markWait: o.MarkWait}, opts...)
+	if db == nil {
+		panic("eventsqlite.Wrap: the *sql.DB is nil")
+	}
+	o := optionsForNew(opts)
+	return connect[*Tx](&Pool{DB: db, markWait: o.MarkWait}, o)
 }
 
 // Open opens the database in the file path, which is created if there is none
@@ -116,14 +131,14 @@ func Wrap(db *sql.DB, opts ...Option) *DB {
 // files; it is not synchronised to the disk and Close removes it. (SQLite's
 // own databases in memory let nobody read while a transaction is open.)
 func Open(ctx context.Context, path string, opts ...Option) (*DB, error) {
-	db, err := open(ctx, path, optionsOf(opts), opts)
+	db, err := open(ctx, path, optionsOf(opts))
 	if err != nil {
 		return nil, fmt.Errorf("open the SQLite database %q: %w", path, err)
 	}
 	return db, nil
 }
 
-func open(ctx context.Context, path string, o options, opts []Option) (_ *DB, err error) {
+func open(ctx context.Context, path string, o options) (*DB, error) {
 	remove := func() error { return nil }
 	volatile := path == ":memory:"
 	switch {
@@ -144,14 +159,15 @@ func open(ctx context.Context, path string, o options, opts []Option) (_ *DB, er
 		return nil, errors.Join(err, remove())
 	}
 	sqlDB := sql.OpenDB(connector)
-	sqlDB.SetMaxOpenConns(maxConnections)
-	sqlDB.SetMaxIdleConns(maxConnections)
+	limit := cmp.Or(o.maxConnections, DefaultMaxConnections)
+	sqlDB.SetMaxOpenConns(limit)
+	sqlDB.SetMaxIdleConns(limit)
 	closeAll := func() error { return errors.Join(sqlDB.Close(), remove()) }
 	pool := &Pool{DB: sqlDB, immediate: true, volatile: volatile, markWait: o.MarkWait}
 	if err := prepare(ctx, pool, path, o.migrate); err != nil {
 		return nil, errors.Join(err, closeAll())
 	}
-	db := New[*Tx](pool, opts...)
+	db := connect[*Tx](pool, o)
 	db.close = closeAll
 	return db, nil
 }
@@ -184,10 +200,7 @@ func isDir(path string) bool {
 
 // Close closes what Open has opened. The Library must have stopped. After Wrap
 // and New it does nothing.
-func (c *Connection[TX, DB]) Close() error {
-	if c.close == nil {
-		return nil
-	}
+func (c *Connection[TX, Database]) Close() error {
 	return c.close()
 }
 
@@ -195,7 +208,7 @@ func (c *Connection[TX, DB]) Close() error {
 // that has the database's write lock from its beginning, and waits for that
 // until ctx ends. While fn runs nobody else writes; a Transact, or a writing
 // statement of the [Pool], inside of fn waits for itself.
-func (c *Connection[TX, DB]) Transact(ctx context.Context, fn func(TX) error) error {
+func (c *Connection[TX, Database]) Transact(ctx context.Context, fn func(TX) error) error {
 	return c.begun(ctx, func(began *bool) error {
 		return c.Connection.Transact(ctx, func(tx TX) error {
 			*began = true
@@ -205,22 +218,21 @@ func (c *Connection[TX, DB]) Transact(ctx context.Context, fn func(TX) error) er
 }
 
 // TransactOnce implements [eventmodels.AbstractDB].
-func (c *Connection[TX, DB]) TransactOnce(ctx context.Context, marks []eventmodels.Mark, fn func(tx TX, fresh []bool) error) error {
+func (c *Connection[TX, Database]) TransactOnce(ctx context.Context, marks []eventmodels.Mark, fn func(tx TX, fresh []bool) error) error {
 	waiting, cancel := context.WithTimeoutCause(ctx, c.markWait, &lockWaitError{c.markWait})
 	defer cancel()
-	err := c.begun(waiting, func(began *bool) error {
+	return c.begun(waiting, func(began *bool) error {
 		return c.Connection.TransactOnce(ctx, marks, func(tx TX, fresh []bool) error {
 			*began = true
 			return fn(tx, fresh)
 		})
 	})
-	return err
 }
 
 // begun tries again what was busy before the service's function was called.
 // It matters for databases given to New: those of a [Pool] have waited when
 // their transaction begins.
-func (c *Connection[TX, DB]) begun(waiting context.Context, transact func(began *bool) error) error {
+func (c *Connection[TX, Database]) begun(waiting context.Context, transact func(began *bool) error) error {
 	var last error
 	err := whileBusy(waiting, func() error {
 		began := false
@@ -233,173 +245,16 @@ func (c *Connection[TX, DB]) begun(waiting context.Context, transact func(began 
 	if err == nil {
 		return last
 	}
-	if cause, ok := errors.AsType[*lockWaitError](context.Cause(waiting)); ok && isBusy(last) {
-		return errors.Join(cause, last)
+	if limit, ok := errors.AsType[*lockWaitError](context.Cause(waiting)); ok && isBusy(last) {
+		return limit
 	}
 	return err
 }
 
 // Ping implements [eventmodels.AbstractDB]: it reads from the file.
-func (c *Connection[TX, DB]) Ping(ctx context.Context) error {
+func (c *Connection[TX, Database]) Ping(ctx context.Context) error {
 	return whileBusy(ctx, func() error {
 		var tables int
 		return c.Unwrap().QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM sqlite_schema LIMIT 1)").Scan(&tables)
 	})
-}
-
-// BeginTx begins a transaction that has the write lock, and waits for that
-// until ctx ends. When ctx ends later it is rolled back. Its level is always
-// serializable, whatever opts say. With opts.ReadOnly it is a snapshot for
-// reading that waits for nobody.
-func (p *Pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) {
-	if opts != nil && opts.ReadOnly {
-		sqlTx, err := p.DB.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-		if err != nil {
-			return nil, err
-		}
-		return &Tx{Tx: sqlTx, ctx: ctx, free: func() {}}, nil
-	}
-	f, err := p.locate(ctx)
-	if err != nil {
-		return nil, err
-	}
-	waiting := ctx
-	if opts == onceOptions {
-		limited, cancel := context.WithTimeoutCause(ctx, p.waitLimit(), &lockWaitError{p.waitLimit()})
-		defer cancel()
-		waiting = limited
-	}
-	if err := f.lock.acquire(waiting); err != nil {
-		return nil, waitError(ctx, waiting, err)
-	}
-	var sqlTx *sql.Tx
-	err = whileBusy(waiting, func() (err error) {
-		sqlTx, err = p.begin(ctx)
-		return err
-	})
-	if err != nil {
-		f.lock.release()
-		return nil, waitError(ctx, waiting, err)
-	}
-	return newTx(ctx, sqlTx, f.lock), nil
-}
-
-// waitLimit bounds the wait of exactly-once transactions.
-func (p *Pool) waitLimit() time.Duration {
-	if p.markWait <= 0 {
-		return eventdb.DefaultMarkWait
-	}
-	return p.markWait
-}
-
-// waitError says, of a wait that was limited, that it is the limit that has
-// ended it.
-func waitError(ctx, waiting context.Context, err error) error {
-	if limit, ok := errors.AsType[*lockWaitError](context.Cause(waiting)); ok && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-		return limit
-	}
-	if ctx.Err() != nil {
-		return fmt.Errorf("wait for the database's write lock: %w", err)
-	}
-	return err
-}
-
-// begin begins with the write lock, or is busy. What a service's *sql.DB
-// begins it with is the service's choice, so that its transaction is replaced
-// on the same connection, where database/sql goes on to end it.
-func (p *Pool) begin(ctx context.Context) (*sql.Tx, error) {
-	sqlTx, err := p.DB.BeginTx(ctx, nil)
-	if err != nil || p.immediate {
-		return sqlTx, err
-	}
-	if _, err := sqlTx.ExecContext(ctx, "ROLLBACK; BEGIN IMMEDIATE"); err != nil {
-		_ = sqlTx.Rollback() // none is open, which is an error without a meaning
-		return nil, err
-	}
-	return sqlTx, nil
-}
-
-func newTx(ctx context.Context, sqlTx *sql.Tx, lock *writeLock) *Tx {
-	// database/sql rolls back when ctx ends, and gives SQLite's lock back.
-	// Ours follows even if nobody ends the transaction.
-	var released atomic.Bool
-	release := func() {
-		if released.CompareAndSwap(false, true) {
-			lock.release()
-		}
-	}
-	stop := context.AfterFunc(ctx, release)
-	return &Tx{Tx: sqlTx, ctx: ctx, free: func() {
-		stop()
-		release()
-	}}
-}
-
-// ExecContext runs a statement in a transaction of its own when its turn to
-// write has come.
-func (p *Pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	f, err := p.locate(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.lock.acquire(ctx); err != nil {
-		return nil, waitError(ctx, ctx, err)
-	}
-	defer f.lock.release()
-	var result sql.Result
-	err = whileBusy(ctx, func() (err error) {
-		result, err = p.DB.ExecContext(ctx, query, args...)
-		return err
-	})
-	return result, err
-}
-
-// Exec is ExecContext with the background context.
-func (p *Pool) Exec(query string, args ...any) (sql.Result, error) {
-	return p.ExecContext(context.Background(), query, args...)
-}
-
-// QueryContext reads. It waits for nobody, except with a statement that
-// writes (RETURNING).
-func (p *Pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	var rows *sql.Rows
-	err := whileBusy(ctx, func() (err error) {
-		rows, err = p.DB.QueryContext(ctx, query, args...)
-		return err
-	})
-	return rows, err
-}
-
-// Query is QueryContext with the background context.
-func (p *Pool) Query(query string, args ...any) (*sql.Rows, error) {
-	return p.QueryContext(context.Background(), query, args...)
-}
-
-// QueryRowContext reads one row, as QueryContext does.
-func (p *Pool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	var row *sql.Row
-	_ = whileBusy(ctx, func() error { // the row has the error
-		row = p.DB.QueryRowContext(ctx, query, args...)
-		return row.Err()
-	})
-	return row
-}
-
-// QueryRow is QueryRowContext with the background context.
-func (p *Pool) QueryRow(query string, args ...any) *sql.Row {
-	return p.QueryRowContext(context.Background(), query, args...)
-}
-
-// locate returns the database's file.
-func (p *Pool) locate(ctx context.Context) (*file, error) {
-	if f := p.file.Load(); f != nil {
-		return f, nil
-	}
-	f, err := locate(ctx, p.DB)
-	if err != nil {
-		return nil, err
-	}
-	f.volatile = p.volatile
-	p.file.Store(f) // goroutines that do it at the same time find the same
-	return f, nil
 }

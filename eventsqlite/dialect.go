@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -42,7 +43,7 @@ func (d *dialect) InsertOutbox(ctx context.Context, tx eventmodels.AbstractTX, s
 		}
 		query := `INSERT INTO events_outbox (scope, id, topic, key, headers, payload, created_at) VALUES ` + list("(?,?,?,?,?,?,?)", n)
 		if _, err := tx.ExecContext(ctx, query, args...); err != nil {
-			return err
+			return explainSchema(err)
 		}
 		rows = rows[n:]
 	}
@@ -70,7 +71,7 @@ func (d *dialect) InsertMarks(ctx context.Context, tx eventmodels.AbstractTX, ma
 		query := `INSERT INTO events_marks (k, done_at) VALUES ` + list("(?,?)", n) + ` ON CONFLICT DO NOTHING RETURNING k`
 		inserted, err := queryMarks(ctx, tx, query, args)
 		if err != nil {
-			return nil, err
+			return nil, explainSchema(err)
 		}
 		fresh = append(fresh, inserted...)
 		marks = marks[n:]
@@ -114,13 +115,13 @@ func (d *dialect) CommitRefused(err error) bool { return commitRefused(err) }
 
 // Transaction implements [eventdb.Dialect].
 func (d *dialect) Transaction(tx any) (eventmodels.AbstractTX, error) {
-	switch tx := tx.(type) {
-	case *sql.Conn: // where the service has executed BEGIN IMMEDIATE
-		return tx, nil
-	case eventdb.BasicTX:
+	if v := reflect.ValueOf(tx); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return nil, &TransactionTypeError{Type: fmt.Sprintf("a nil %T", tx)}
+	}
+	if tx, ok := tx.(eventdb.BasicTX); ok { // *sql.Tx, *Tx, and all that have a *sql.Tx's methods
 		return tx, nil
 	}
-	return nil, fmt.Errorf("eventsqlite produces in a *sql.Tx, a *eventsqlite.Tx, a *sql.Conn with an open transaction, or a type with the methods of eventdb.BasicTX; not in a %T", tx)
+	return nil, &TransactionTypeError{Type: fmt.Sprintf("%T", tx)}
 }
 
 // OpenOutbox implements [eventdb.Dialect].

@@ -6,13 +6,36 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	eventerrors "github.com/memsql/errors"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/seed46dd6f11/events/eventmodels"
 )
+
+const (
+	// ErrSchema says (errors.Is) that the database has not got the library's
+	// tables, or not all of them.
+	ErrSchema eventerrors.String = "the tables of the events library are missing; run eventsqlite.Migrate (or Open with WithMigrate), or apply eventsqlite.Schema with the migration tool of your choice"
+	// ErrInMemory says (errors.Is) that a database has no file.
+	ErrInMemory eventerrors.String = `the SQLite database is in memory, where its connections cannot share it; use a file, or eventsqlite.Open with the path ":memory:", which makes a temporary one`
+)
+
+// TransactionTypeError says that ProduceTx was given something that is not a
+// transaction that it knows.
+type TransactionTypeError struct {
+	// Type of what was given.
+	Type string
+}
+
+// Error says what may be given.
+func (e *TransactionTypeError) Error() string {
+	return fmt.Sprintf("%s is not a transaction that events can be produced in; give a *sql.Tx, or a type that embeds one (*eventsqlite.Tx, *sqlx.Tx). "+
+		"A pool or a connection is none: the event would be stored although the transaction rolls back", e.Type)
+}
 
 // A lockWaitError says that an exactly-once transaction has given up waiting
 // for its turn to write, so that its place among the running handlers is free
@@ -55,6 +78,15 @@ func primary(code int) int { return code & 0xff }
 // isBusy says that another connection has the lock, and that nothing has
 // happened.
 func isBusy(err error) bool { return err != nil && primary(code(err)) == sqlite3.SQLITE_BUSY }
+
+// explainSchema adds what to do to the error of a statement on a table of the
+// library that does not exist.
+func explainSchema(err error) error {
+	if primary(code(err)) == sqlite3.SQLITE_ERROR && strings.Contains(err.Error(), "no such table: events_") {
+		return fmt.Errorf("%w: %w", ErrSchema, err)
+	}
+	return err
+}
 
 // fault is the table of whose fault an error is.
 func fault(err error) eventmodels.Fault {

@@ -26,9 +26,6 @@ type rowQueryer interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// errInMemory refuses a database that has no file.
-var errInMemory = errors.New(`the database is in memory, where its connections cannot share it; use a file, or eventsqlite.Open with ":memory:", which is a temporary one`)
-
 // locate asks SQLite for the file of a database.
 func locate(ctx context.Context, db rowQueryer) (*file, error) {
 	var path sql.NullString
@@ -39,7 +36,7 @@ func locate(ctx context.Context, db rowQueryer) (*file, error) {
 		return nil, fmt.Errorf("find the database's file (is it an SQLite database?): %w", err)
 	}
 	if path.String == "" {
-		return nil, errInMemory
+		return nil, ErrInMemory
 	}
 	f := &file{path: path.String, lock: writeLockOf(path.String)}
 	if d, ok := db.(interface{ Driver() driver.Driver }); ok {

@@ -5,11 +5,15 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/seed46dd6f11/events/eventmodels"
 )
+
+// maxEpoch is where the epochs of a producer id end: Kafka's end at 32,767,
+// and a lease does not come near. What takes the lease then has no producer
+// id, asks Kafka for one, and records it with SetProducer.
+const maxEpoch = 32_000
 
 // leaseRow is a row of events_lease.
 type leaseRow struct {
@@ -51,7 +55,7 @@ func acquireLease(ctx context.Context, tx *sql.Tx, want eventmodels.Lease, ttl t
 	is, err := readLease(ctx, tx, want.Scope)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		is = leaseRow{clusterID: want.ClusterID, epoch: -1, producerID: -1}
+		is = leaseRow{clusterID: want.ClusterID, producerID: -1}
 	case err != nil:
 		return eventmodels.Lease{}, false, err
 	case is.clusterID != want.ClusterID:
@@ -59,11 +63,10 @@ func acquireLease(ctx context.Context, tx *sql.Tx, want eventmodels.Lease, ttl t
 	case is.owner != want.Owner && is.live(now):
 		return eventmodels.Lease{Owner: is.owner}, false, nil
 	}
-	want.Epoch, want.ProducerID = is.epoch, is.producerID
-	if want.Epoch == math.MaxInt16 {
-		want.Epoch, want.ProducerID = -1, -1 // another producer begins anew
+	want.Epoch, want.ProducerID = is.epoch+1, is.producerID
+	if is.epoch >= maxEpoch {
+		want.Epoch, want.ProducerID = 0, -1
 	}
-	want.Epoch++
 	_, err = tx.ExecContext(ctx, `INSERT INTO events_lease (scope, owner, epoch, producer_id, cluster_id, expires_at) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (scope) DO UPDATE SET owner = excluded.owner, epoch = excluded.epoch, producer_id = excluded.producer_id, expires_at = excluded.expires_at`,
 		want.Scope, want.Owner, want.Epoch, want.ProducerID, want.ClusterID, micros(now.Add(ttl)))
@@ -119,7 +122,7 @@ func (s *store) updateLease(ctx context.Context, l eventmodels.Lease, change fun
 // LookLease implements [eventmodels.OutboxStore].
 func (s *store) LookLease(ctx context.Context, scope string) (eventmodels.LeaseState, error) {
 	var row leaseRow
-	err := s.read(ctx, func() (err error) {
+	err := whileBusy(ctx, func() (err error) {
 		row, err = readLease(ctx, s.db, scope)
 		return err
 	})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -12,89 +11,6 @@ import (
 
 	"github.com/seed46dd6f11/events/eventmodels"
 )
-
-// A store is SQLite's [eventmodels.OutboxStore].
-type store struct {
-	file *file
-	db   *sql.DB // commits are durable
-	// sweep deletes. What a power failure brings back was in Kafka (and is
-	// sent again, with the same id) or was forgotten on purpose, so that
-	// nobody has to wait for the disk.
-	sweep *sql.DB
-}
-
-var _ eventmodels.OutboxStore = (*store)(nil)
-
-// storeConnections is the limit of a store's own connections.
-const storeConnections = 4
-
-func openStore(ctx context.Context, f *file) (eventmodels.OutboxStore, error) {
-	keep, sweep := durable, lazy
-	if f.volatile {
-		keep, sweep = volatile, volatile
-	}
-	keeper, err := f.connector(keep)
-	if err != nil {
-		return nil, err
-	}
-	sweeper, err := f.connector(sweep)
-	if err != nil {
-		return nil, err
-	}
-	s := &store{file: f, db: sql.OpenDB(keeper), sweep: sql.OpenDB(sweeper)}
-	s.db.SetMaxOpenConns(storeConnections)
-	s.db.SetMaxIdleConns(storeConnections)
-	s.sweep.SetMaxOpenConns(1)
-	if err := s.checkTables(ctx); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return s, nil
-}
-
-// checkTables looks at the tables themselves: they need not have been made by
-// Migrate.
-func (s *store) checkTables(ctx context.Context) error {
-	var tables int
-	err := s.read(ctx, func() error {
-		return s.db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'table'
-			AND name IN ('events_outbox', 'events_outbox_parked', 'events_lease', 'events_marks')`).Scan(&tables)
-	})
-	if err != nil {
-		return fmt.Errorf("look for the library's tables in %s: %w", s.file.path, err)
-	}
-	if tables < 4 {
-		return fmt.Errorf("%s does not have the library's tables; run eventsqlite.Migrate once, or give eventsqlite.WithMigrate to Open", s.file.path)
-	}
-	return nil
-}
-
-// Close implements [eventmodels.OutboxStore].
-func (s *store) Close() error { return errors.Join(s.db.Close(), s.sweep.Close()) }
-
-// read runs a statement that only reads. It waits for no turn; it can be busy
-// in a file that is not in WAL mode.
-func (s *store) read(ctx context.Context, statement func() error) error {
-	return whileBusy(ctx, statement)
-}
-
-// write runs statements in one transaction when its turn has come.
-func (s *store) write(ctx context.Context, db *sql.DB, statements func(*sql.Tx) error) error {
-	if err := s.file.lock.acquire(ctx); err != nil {
-		return fmt.Errorf("wait for the database's write lock: %w", err)
-	}
-	defer s.file.lock.release()
-	return whileBusy(ctx, func() error {
-		tx, err := db.BeginTx(ctx, nil)
-		if err != nil {
-			return err
-		}
-		if err := statements(tx); err != nil {
-			_ = tx.Rollback() // the first error is the one that matters
-			return err
-		}
-		return tx.Commit()
-	})
-}
 
 // ReadOutbox implements [eventmodels.OutboxStore].
 //
@@ -107,7 +23,7 @@ func (s *store) ReadOutbox(ctx context.Context, read eventmodels.OutboxRead) (ev
 	if err != nil {
 		return page, err
 	}
-	err = s.read(ctx, func() (err error) {
+	err = whileBusy(ctx, func() (err error) {
 		page.Rows, err = s.scanRows(ctx, query, args)
 		return err
 	})
@@ -254,7 +170,7 @@ func (s *store) Stats(ctx context.Context, scope string) (eventmodels.OutboxStat
 		stats  eventmodels.OutboxStats
 		oldest sql.NullInt64
 	)
-	err := s.read(ctx, func() error {
+	err := whileBusy(ctx, func() error {
 		return s.db.QueryRowContext(ctx, `SELECT
 			(SELECT count(*) FROM events_outbox WHERE scope = ?1),
 			(SELECT count(*) FROM events_outbox_parked WHERE scope = ?1),

@@ -1,0 +1,28 @@
+package eventsqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// CheckSchema says whether the library's tables are there: [ErrSchema] if some
+// are missing. The relay checks the same when it starts.
+func CheckSchema(ctx context.Context, db *sql.DB) error {
+	var (
+		tables int
+		main   string
+	)
+	err := whileBusy(ctx, func() error {
+		return db.QueryRowContext(ctx, `SELECT count(*), (SELECT file FROM pragma_database_list WHERE name = 'main')
+			FROM sqlite_schema WHERE type = 'table'
+			AND name IN ('events_outbox', 'events_outbox_parked', 'events_lease', 'events_marks')`).Scan(&tables, &main)
+	})
+	if err != nil {
+		return fmt.Errorf("check the tables of the events library: %w", err)
+	}
+	if tables < 4 {
+		return fmt.Errorf("%w: the file %s has %d of 4", ErrSchema, main, tables)
+	}
+	return nil
+}

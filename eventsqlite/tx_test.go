@@ -1,0 +1,501 @@
+package eventsqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+)
+
+func TestTransactCommitsDataAndEvents(t *testing.T) {
+	producer := &fakeProducer{}
+	db := openAt(t, filepath.Join(t.TempDir(), "test.db"))
+	db.AugmentWithProducer(producer)
+	mustExec(t, db.Unwrap(), `CREATE TABLE t (id INTEGER PRIMARY KEY, v)`)
+	s := openTestStore(t, db)
+	e1, e2 := event("a", "1"), event("b", "2")
+	transact(t, db, func(tx *Tx) error {
+		tx.Produce(e1, e2)
+		_, err := tx.Exec(`INSERT INTO t (v) VALUES (1)`)
+		return err
+	})
+	rows := readAll(t, s, testScope)
+	if len(rows) != 2 || rows[0].ID != e1.row.ID || rows[1].ID != e2.row.ID || rows[0].Seq >= rows[1].Seq {
+		t.Errorf("rows %v", rows)
+	}
+	if n := value[int](t, db.Unwrap(), `SELECT count(*) FROM t`); n != 1 {
+		t.Errorf("%d rows", n)
+	}
+	if got := producer.produced["a"]; len(got) != 1 || got[0].UUID != e1.row.ID {
+		t.Errorf("the relay was told %v", producer.produced)
+	}
+}
+
+// The relay may run in the goroutine that has committed, which must have given
+// the write lock back by then.
+func TestWriteLockIsFreeAfterCommit(t *testing.T) {
+	producer := &fakeProducer{}
+	db := openAt(t, filepath.Join(t.TempDir(), "test.db"))
+	db.AugmentWithProducer(producer)
+	s := openTestStore(t, db)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	producer.after = func() {
+		if _, held, err := s.AcquireLease(ctx, testScope, "me", "cluster", time.Minute); err != nil || !held {
+			t.Errorf("held %v, %v", held, err)
+		}
+	}
+	produce(t, db, event("a", "1"))
+}
+
+func TestTransactRollsBack(t *testing.T) {
+	db := openTest(t)
+	s := openTestStore(t, db)
+	err := db.Transact(context.Background(), func(tx *Tx) error {
+		tx.Produce(event("a", "1"))
+		if _, err := tx.Exec(`INSERT INTO t (v) VALUES (1)`); err != nil {
+			t.Error(err)
+		}
+		return errTest
+	})
+	if !errors.Is(err, errTest) {
+		t.Error(err)
+	}
+	bad := event("a", "1")
+	bad.err = errTest
+	err = db.Transact(context.Background(), func(tx *Tx) error {
+		tx.Produce(event("a", "1"), bad)
+		_, err := tx.Exec(`INSERT INTO t (v) VALUES (1)`)
+		return err
+	})
+	if !errors.Is(err, errTest) {
+		t.Error(err)
+	}
+	if n := value[int](t, db.Unwrap(), `SELECT count(*) FROM t`) + len(readAll(t, s, testScope)); n != 0 {
+		t.Errorf("%d rows are left", n)
+	}
+	usable(t, db)
+}
+
+func TestPanicRollsBackAndGivesTheLockBack(t *testing.T) {
+	db := openTest(t)
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("no panic")
+			}
+		}()
+		_ = db.Transact(context.Background(), func(tx *Tx) error {
+			if _, err := tx.Exec(`INSERT INTO t (v) VALUES (1)`); err != nil {
+				t.Error(err)
+			}
+			panic("test")
+		})
+	}()
+	if n := value[int](t, db.Unwrap(), `SELECT count(*) FROM t`); n != 0 {
+		t.Errorf("%d rows are left", n)
+	}
+	usable(t, db)
+}
+
+func TestEndedWithRawSQL(t *testing.T) {
+	db := openTest(t)
+	s := openTestStore(t, db)
+	for name, end := range map[string]func(tx *Tx) error{
+		"COMMIT":         func(tx *Tx) error { _, err := tx.Exec(`COMMIT`); return err },
+		"ROLLBACK":       func(tx *Tx) error { _, err := tx.Exec(`ROLLBACK`); return err },
+		"Tx.Commit":      func(tx *Tx) error { return tx.Tx.Commit() },
+		"Commit":         func(tx *Tx) error { return tx.Commit() },
+		"Rollback":       func(tx *Tx) error { return tx.Rollback() },
+		"prepared":       func(tx *Tx) error { _, err := tx.Tx.Exec(`ROLLBACK`); return err },
+		"read first":     func(tx *Tx) error { _ = tx.QueryRow(`SELECT 1`); return tx.Rollback() },
+		"swallowed more": func(tx *Tx) error { _ = tx.Rollback(); _, _ = tx.Exec(`INSERT INTO t (v) VALUES (1)`); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := db.Transact(context.Background(), func(tx *Tx) error {
+				tx.Produce(event("a", "1"))
+				return end(tx)
+			})
+			if !errors.Is(err, eventmodels.ErrTransactionEnded) {
+				t.Error(err)
+			}
+			if rows := readAll(t, s, testScope); len(rows) != 0 {
+				t.Errorf("%d events", len(rows))
+			}
+			usable(t, db)
+		})
+	}
+}
+
+// A statement that fails has no effect; a handler that ignores that has a
+// transaction that goes on, as SQLite has it.
+func TestSwallowedConstraint(t *testing.T) {
+	db := openTest(t)
+	s := openTestStore(t, db)
+	transact(t, db, func(tx *Tx) error {
+		tx.Produce(event("a", "1"))
+		for range 2 {
+			_, _ = tx.Exec(`INSERT INTO t (id, v) VALUES (7, 1)`)
+		}
+		return nil
+	})
+	if n := value[int](t, db.Unwrap(), `SELECT count(*) FROM t`); n != 1 || len(readAll(t, s, testScope)) != 1 {
+		t.Errorf("%d rows", n)
+	}
+}
+
+// SQLite ends a transaction by itself in some errors. What comes after must
+// not take effect outside of it.
+func TestSwallowedErrorThatRollsBack(t *testing.T) {
+	db := openTest(t)
+	s := openTestStore(t, db)
+	ctx := context.Background()
+	for name, fail := range map[string]struct {
+		do    func(tx *Tx) error
+		fault eventmodels.Fault
+	}{
+		"or rollback": {func(tx *Tx) error {
+			_, err := tx.Exec(`INSERT OR ROLLBACK INTO t (id) VALUES (1), (1)`)
+			return err
+		}, eventmodels.FaultEvent},
+		"returning": {func(tx *Tx) error {
+			var id int
+			return tx.QueryRow(`INSERT OR ROLLBACK INTO t (id) VALUES (1), (1) RETURNING id`).Scan(&id)
+		}, eventmodels.FaultEvent},
+		"full": {func(tx *Tx) error {
+			_, err := tx.Exec(`PRAGMA max_page_count = 1; INSERT INTO t (v) VALUES (randomblob(1000000))`)
+			return err
+		}, eventmodels.FaultAway},
+		"interrupted": {func(tx *Tx) error {
+			ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+			defer cancel()
+			_, err := tx.ExecContext(ctx, `INSERT INTO t (v) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n`)
+			return err
+		}, eventmodels.FaultEvent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := db.Transact(ctx, func(tx *Tx) error {
+				tx.Produce(event("a", "1"))
+				if _, err := tx.Exec(`INSERT INTO t (v) VALUES ('before')`); err != nil {
+					t.Error(err)
+				}
+				if err := fail.do(tx); err == nil {
+					t.Error("no error")
+				}
+				if _, err := tx.Exec(`INSERT INTO t (v) VALUES ('after')`); err == nil {
+					t.Error("a statement after the end of the transaction was run")
+				}
+				if rows, err := tx.Query(`SELECT 1`); err == nil {
+					rows.Close()
+					t.Error("a query after the end of the transaction was run")
+				}
+				return nil
+			})
+			if _, ok := errors.AsType[*rolledBackError](err); !ok || errors.Is(err, eventmodels.ErrCommitUnknown) {
+				t.Errorf("%v", err)
+			}
+			if got := db.Fault(err); got != fail.fault {
+				t.Errorf("fault %v of %v", got, err)
+			}
+			if n := value[int](t, db.Unwrap(), `SELECT count(*) FROM t`) + len(readAll(t, s, testScope)); n != 0 {
+				t.Errorf("%d rows are left", n)
+			}
+			// the connections have no limit in the next transaction
+			for range 2 * DefaultMaxConnections {
+				_ = db.Transact(ctx, func(tx *Tx) error {
+					_, err := tx.Exec(`PRAGMA max_page_count = 4294967294`)
+					return err
+				})
+			}
+			usable(t, db)
+		})
+	}
+}
+
+// What is not watched while it runs is noticed before the events are stored.
+func TestPreparedStatementThatRollsBack(t *testing.T) {
+	db := openTest(t)
+	s := openTestStore(t, db)
+	err := db.Transact(context.Background(), func(tx *Tx) error {
+		tx.Produce(event("a", "1"))
+		stmt, err := tx.Prepare(`INSERT OR ROLLBACK INTO t (id) VALUES (1), (1)`)
+		if err != nil {
+			t.Error(err)
+			return nil
+		}
+		defer stmt.Close()
+		_, _ = stmt.Exec()
+		return nil
+	})
+	if !errors.Is(err, eventmodels.ErrTransactionEnded) {
+		t.Error(err)
+	}
+	if rows := readAll(t, s, testScope); len(rows) != 0 {
+		t.Errorf("%d events", len(rows))
+	}
+	usable(t, db)
+}
+
+func TestDeferredConstraintIsRefusedAtCommit(t *testing.T) {
+	db := openTest(t)
+	s := openTestStore(t, db)
+	mustExec(t, db.Unwrap(), `CREATE TABLE child (t INTEGER REFERENCES t (id) DEFERRABLE INITIALLY DEFERRED)`)
+	marks := []eventmodels.Mark{markOf("m")}
+	for range 2 {
+		err := db.TransactOnce(context.Background(), marks, func(tx *Tx, _ []bool) error {
+			tx.Produce(event("a", "1"))
+			_, err := tx.Exec(`INSERT INTO child VALUES (99)`)
+			return err
+		})
+		if code(err) != sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY || errors.Is(err, eventmodels.ErrCommitUnknown) || db.Fault(err) != eventmodels.FaultEvent {
+			t.Errorf("%v", err)
+		}
+		usable(t, db)
+	}
+	n := value[int](t, db.Unwrap(), `SELECT count(*) FROM child`) + value[int](t, db.Unwrap(), `SELECT count(*) FROM events_marks`)
+	if n += len(readAll(t, s, testScope)); n != 0 {
+		t.Errorf("%d rows are left", n)
+	}
+}
+
+func TestFullDatabase(t *testing.T) {
+	db := openTest(t, WithMaxConnections(1))
+	s := openTestStore(t, db)
+	// At COMMIT, in the outbox insert, in the handler: all roll back.
+	limit := `PRAGMA max_page_count = ` + value[string](t, db.Unwrap(), `SELECT cast(page_count + 8 AS TEXT) FROM pragma_page_count`)
+	mustExec(t, db.Unwrap(), limit)
+	for _, where := range []string{"handler", "outbox"} {
+		err := db.Transact(context.Background(), func(tx *Tx) error {
+			if where == "outbox" {
+				tx.Produce(event("a", strings.Repeat("x", 1<<20)))
+				return nil
+			}
+			tx.Produce(event("a", "1"))
+			_, err := tx.Exec(`INSERT INTO t (v) VALUES (randomblob(1000000))`)
+			return err
+		})
+		if primary(code(err)) != sqlite3.SQLITE_FULL || db.Fault(err) != eventmodels.FaultAway || errors.Is(err, eventmodels.ErrCommitUnknown) {
+			t.Errorf("%s: %v", where, err)
+		}
+	}
+	if n := value[int](t, db.Unwrap(), `SELECT count(*) FROM t`) + len(readAll(t, s, testScope)); n != 0 {
+		t.Errorf("%d rows are left", n)
+	}
+	mustExec(t, db.Unwrap(), `PRAGMA max_page_count = 4294967294`)
+	produce(t, db, event("a", strings.Repeat("x", 1<<20)))
+	usable(t, db)
+}
+
+func TestContextThatEndsInTheTransaction(t *testing.T) {
+	db := openTest(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	err := db.Transact(ctx, func(tx *Tx) error {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO t (v) VALUES (1)`); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) || errors.Is(err, eventmodels.ErrCommitUnknown) || db.Fault(err) != eventmodels.FaultEvent {
+		t.Error(err)
+	}
+	if n := value[int](t, db.Unwrap(), `SELECT count(*) FROM t`); n != 0 {
+		t.Errorf("%d rows are left", n)
+	}
+	usable(t, db)
+}
+
+// A transaction that nobody ends loses the lock with its context.
+func TestAbandonedTransaction(t *testing.T) {
+	db := openTest(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	tx, err := db.Unwrap().BeginTx(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO t (v) VALUES (1)`); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	usable(t, db)
+	if err := tx.Rollback(); !errors.Is(err, sql.ErrTxDone) {
+		t.Error(err)
+	}
+}
+
+func TestReadOnlyTransactionWaitsForNobody(t *testing.T) {
+	db := openTest(t)
+	ctx := context.Background()
+	transact(t, db, func(tx *Tx) error {
+		if _, err := tx.Exec(`INSERT INTO t (v) VALUES (1)`); err != nil {
+			return err
+		}
+		reading, err := db.Unwrap().BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+		if err != nil {
+			return err
+		}
+		defer reading.Rollback()
+		if n := value[int](t, reading, `SELECT count(*) FROM t`); n != 0 {
+			t.Errorf("it sees %d rows of an open transaction", n)
+		}
+		if n := value[int](t, db.Unwrap(), `SELECT count(*) FROM t`); n != 0 {
+			t.Errorf("the pool sees %d rows of an open transaction", n)
+		}
+		return reading.Commit()
+	})
+}
+
+func TestProduceTx(t *testing.T) {
+	ctx := context.Background()
+	path := filepath.Join(t.TempDir(), "test.db")
+	own, err := sql.Open("sqlite", path+"?_txlock=immediate&_journal_mode=WAL")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	if err := Migrate(ctx, own); err != nil {
+		t.Fatal(err)
+	}
+	db := Wrap(own)
+	if tx, err := own.Begin(); err != nil {
+		t.Fatal(err)
+	} else if err := db.ProduceTx(ctx, tx, event("a", "1")); !errors.Is(err, eventmodels.ErrNotConnected) {
+		t.Error(err)
+	} else if err := tx.Rollback(); err != nil {
+		t.Error(err)
+	}
+	db.AugmentWithProducer(&fakeProducer{})
+	s := openTestStore(t, db)
+	for _, end := range []func(*sql.Tx) error{(*sql.Tx).Commit, (*sql.Tx).Rollback} {
+		tx, err := own.BeginTx(ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.ProduceTx(ctx, tx, event("a", "1"), event("a", "2")); err != nil {
+			t.Error(err)
+		}
+		if err := db.ProduceTx(ctx, struct{ *sql.Tx }{tx}, event("a", "3")); err != nil {
+			t.Error(err)
+		}
+		if err := end(tx); err != nil {
+			t.Error(err)
+		}
+	}
+	if rows := readAll(t, s, testScope); len(rows) != 3 {
+		t.Errorf("%d rows", len(rows))
+	}
+	for _, tx := range []any{nil, own, (*sql.Tx)(nil), "tx", db.Unwrap()} {
+		err := db.ProduceTx(ctx, tx, event("a", "1"))
+		if _, ok := errors.AsType[*TransactionTypeError](err); !ok {
+			t.Errorf("%T: %v", tx, err)
+		}
+	}
+}
+
+// A *sql.DB of the service's own, whatever it begins transactions with, and a
+// transaction type of the service's own.
+func TestOwnDatabases(t *testing.T) {
+	for name, parameters := range map[string]string{
+		"deferred, no WAL": "", "immediate": "?_txlock=immediate&_journal_mode=WAL", "timeout": "?_busy_timeout=5000&_journal_mode=WAL",
+	} {
+		t.Run(name, func(t *testing.T) {
+			own, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "test.db")+parameters)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer own.Close()
+			if err := Migrate(context.Background(), own); err != nil {
+				t.Fatal(err)
+			}
+			mustExec(t, own, `CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER NOT NULL)`)
+			mustExec(t, own, `INSERT INTO t VALUES (1, 0)`)
+			db := Wrap(own)
+			db.AugmentWithProducer(&fakeProducer{})
+			s := openTestStore(t, db)
+			const workers, each = 8, 5
+			increment(t, workers, each, func() error {
+				return db.Transact(context.Background(), func(tx *Tx) error {
+					tx.Produce(event("a", "1"))
+					return addOne(tx)
+				})
+			})
+			if n := value[int](t, own, `SELECT v FROM t`); n != workers*each || len(readAll(t, s, testScope)) != n {
+				t.Errorf("%d transactions of %d", n, workers*each)
+			}
+			if name != "immediate" {
+				return
+			}
+			simple := New[*sql.Tx](own)
+			if simple.MaxConnections() != 0 {
+				t.Error(simple.MaxConnections())
+			}
+			increment(t, workers, each, func() error {
+				return simple.Transact(context.Background(), func(tx *sql.Tx) error { return addOne(tx) })
+			})
+			if n := value[int](t, own, `SELECT v FROM t`); n != 2*workers*each {
+				t.Errorf("%d transactions of %d", n, 2*workers*each)
+			}
+		})
+	}
+}
+
+// addOne reads and writes, which is wrong without the write lock.
+func addOne(tx eventmodels.AbstractTX) error {
+	var n int
+	if err := tx.QueryRowContext(context.Background(), `SELECT v FROM t WHERE id = 1`).Scan(&n); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(context.Background(), `UPDATE t SET v = ? WHERE id = 1`, n+1)
+	return err
+}
+
+// increment calls fn in several goroutines.
+func increment(t *testing.T, workers, each int, fn func() error) {
+	t.Helper()
+	errs := make(chan error, workers)
+	for range workers {
+		go func() {
+			var err error
+			for range each {
+				err = errors.Join(err, fn())
+			}
+			errs <- err
+		}()
+	}
+	for range workers {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestTransactWithoutTables(t *testing.T) {
+	db, err := Open(context.Background(), filepath.Join(t.TempDir(), "test.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.AugmentWithProducer(&fakeProducer{})
+	ctx := context.Background()
+	err = db.Transact(ctx, func(tx *Tx) error { tx.Produce(event("a", "1")); return nil })
+	if !errors.Is(err, ErrSchema) {
+		t.Error(err)
+	}
+	err = db.TransactOnce(ctx, []eventmodels.Mark{{}}, func(*Tx, []bool) error { return nil })
+	if !errors.Is(err, ErrSchema) {
+		t.Error(err)
+	}
+	if _, err := db.OpenOutbox(ctx); !errors.Is(err, ErrSchema) {
+		t.Error(err)
+	}
+	if err := db.Ping(ctx); err != nil {
+		t.Error(err)
+	}
+}
