@@ -1,0 +1,94 @@
+package compare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"runtime"
+)
+
+// Runner runs measurements.
+type Runner struct {
+	// Rounds is how often each contender has its turn.
+	Rounds int
+	// Only chooses contenders by name; nil takes all.
+	Only *regexp.Regexp
+	// Profiles is a folder for a profile of each trial; "" makes none.
+	Profiles string
+	// Progress is told of each trial as soon as it has ended; nil is not.
+	Progress func(m Measurement, round int, contender string, s Sample, err error)
+}
+
+// Result is what a measurement has found.
+type Result struct {
+	Measurement
+	Standings []Standing
+}
+
+// Standing is what one contender has achieved, a sample a round.
+type Standing struct {
+	Contender
+	Samples []Sample
+	Errs    []error
+}
+
+// Run gives each contender its turn, in every round in the same order. A
+// contender that fails takes no part in the later rounds; the others go on. The
+// error says what has failed, and the result is there all the same.
+func (r Runner) Run(ctx context.Context, m Measurement) (result Result, err error) {
+	result.Measurement = m
+	var cleanup Cleanup
+	defer func() { err = errors.Join(err, named(m.Name, cleanup.Run(ctx))) }()
+	contenders, err := m.Open(ctx, &cleanup)
+	if err != nil {
+		return result, named(m.Name, err)
+	}
+	for _, c := range contenders {
+		if r.Only == nil || r.Only.MatchString(c.Name) {
+			result.Standings = append(result.Standings, Standing{Contender: c})
+		}
+	}
+	var errs []error
+	for round := range r.Rounds {
+		for i := range result.Standings {
+			s := &result.Standings[i]
+			if len(s.Errs) > 0 || ctx.Err() != nil {
+				continue
+			}
+			sample, err := r.trial(ctx, m, s.Contender, round)
+			if err != nil {
+				s.Errs = append(s.Errs, err)
+				errs = append(errs, named(m.Name+", "+s.Name, err))
+			} else {
+				s.Samples = append(s.Samples, sample)
+			}
+			if r.Progress != nil {
+				r.Progress(m, round, s.Name, sample, err)
+			}
+		}
+	}
+	return result, errors.Join(append(errs, ctx.Err())...)
+}
+
+// trial gives one contender its turn.
+func (r Runner) trial(ctx context.Context, m Measurement, c Contender, round int) (s Sample, err error) {
+	t := &Trial{}
+	if r.Profiles != "" {
+		p := profile{folder: r.Profiles, trial: fmt.Sprintf("%s-%s-%d", m.Name, c.Name, round+1)}
+		t.profile = p.start
+	}
+	defer func() { err = errors.Join(err, t.Cleanup.Run(ctx)) }()
+	runtime.GC() // what another trial has left behind is not this one's work
+	if err := c.Run(ctx, t); err != nil {
+		return Sample{}, err
+	}
+	return t.sample()
+}
+
+func named(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}

@@ -1,0 +1,118 @@
+package compare
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// script makes a measurement whose contenders record their turns.
+type script struct{ turns []string }
+
+func (s *script) contender(name string, run func(*Trial) error) Contender {
+	return Contender{Name: name, Run: func(_ context.Context, t *Trial) error {
+		s.turns = append(s.turns, name)
+		return run(t)
+	}}
+}
+
+func counted(t *Trial) error {
+	t.Begin()
+	t.End(10)
+	return nil
+}
+
+func measurement(contenders ...Contender) Measurement {
+	return Measurement{Name: "m", Title: "a test", Unit: "events", Open: func(context.Context, *Cleanup) ([]Contender, error) {
+		return contenders, nil
+	}}
+}
+
+func TestRunnerAlternates(t *testing.T) {
+	var s script
+	result, err := Runner{Rounds: 3}.Run(t.Context(), measurement(s.contender("a", counted), s.contender("b", counted)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(s.turns, ""); got != "ababab" {
+		t.Errorf("turns %s", got)
+	}
+	for _, standing := range result.Standings {
+		if len(standing.Samples) != 3 || standing.Samples[0].Events != 10 {
+			t.Errorf("%s: %+v", standing.Name, standing.Samples)
+		}
+	}
+}
+
+func TestRunnerGoesOnAfterAFailure(t *testing.T) {
+	var s script
+	broken := errors.New("broken")
+	result, err := Runner{Rounds: 2}.Run(t.Context(), measurement(
+		s.contender("a", func(*Trial) error { return broken }),
+		s.contender("b", counted),
+		s.contender("c", func(*Trial) error { return nil })))
+	if !errors.Is(err, broken) || !errors.Is(err, errNotEnded) {
+		t.Errorf("error %v", err)
+	}
+	if got := strings.Join(s.turns, ""); got != "abcb" {
+		t.Errorf("turns %s", got)
+	}
+	var text strings.Builder
+	if err := result.Write(&text); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(text.String(), "a FAILED: broken") {
+		t.Errorf("report:\n%s", &text)
+	}
+}
+
+func TestRunnerCleansUp(t *testing.T) {
+	var order []string
+	undo := func(name string) func(context.Context) error {
+		return func(ctx context.Context) error {
+			order = append(order, name)
+			return ctx.Err()
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	m := Measurement{Name: "m", Open: func(_ context.Context, c *Cleanup) ([]Contender, error) {
+		c.Defer(undo("topic"))
+		return []Contender{{Name: "a", Run: func(_ context.Context, t *Trial) error {
+			t.Defer(undo("group"))
+			t.Defer(undo("client"))
+			cancel()
+			return counted(t)
+		}}}, nil
+	}}
+	if _, err := (Runner{Rounds: 2}).Run(ctx, m); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	if want := []string{"client", "group", "topic"}; !slices.Equal(order, want) {
+		t.Errorf("undone %v, want %v", order, want)
+	}
+}
+
+func TestReport(t *testing.T) {
+	sample := func(events int) Sample {
+		return Sample{Events: events, Elapsed: time.Second, CPU: time.Second, Allocations: 2 * uint64(events), Latencies: []time.Duration{time.Millisecond}}
+	}
+	result := Result{
+		Measurement: Measurement{Name: "m", Title: "a test", Unit: "events", Notes: []string{"a remark"}},
+		Standings: []Standing{
+			{Contender: Contender{Name: "ours"}, Samples: []Sample{sample(1_234_567)}},
+			{Contender: Contender{Name: "theirs", Peer: true}, Samples: []Sample{sample(1_000_000), sample(500_000), sample(2_000_000)}},
+		},
+	}
+	var text strings.Builder
+	if err := result.Write(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"## m: a test", "÷ theirs", "1,234,567", "1.23", "500,000", "2.0", "- a remark"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("%q is not in the report:\n%s", want, &text)
+		}
+	}
+}

@@ -1,0 +1,56 @@
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/seed46dd6f11/events/bench/internal/compare"
+)
+
+// Topic creates a topic, with the settings that the library gives to topics
+// that it creates, and deletes it in the cleanup.
+func (s *Servers) Topic(ctx context.Context, c *compare.Cleanup, what string, partitions int32) (string, error) {
+	topic := s.Name(what)
+	appendTime := "LogAppendTime"
+	created, err := s.kafka.CreateTopics(ctx, partitions, -1, map[string]*string{"message.timestamp.type": &appendTime}, topic)
+	if err = errors.Join(err, created.Error()); err != nil {
+		return "", fmt.Errorf("create topic %s: %w", topic, err)
+	}
+	c.Defer(func(ctx context.Context) error {
+		deleted, err := s.kafka.DeleteTopics(ctx, topic)
+		if err = errors.Join(err, deleted.Error()); err != nil {
+			return fmt.Errorf("delete topic %s: %w", topic, err)
+		}
+		return nil
+	})
+	return topic, nil
+}
+
+// Group returns a name for a consumer group, which is deleted in the cleanup:
+// its members must have left it by then.
+func (s *Servers) Group(c *compare.Cleanup, what string) string {
+	group := s.Name(what)
+	c.Defer(func(ctx context.Context) error {
+		deleted, err := s.kafka.DeleteGroups(ctx, group)
+		if err = errors.Join(err, deleted.Error()); err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+			return fmt.Errorf("delete consumer group %s: %w", group, err)
+		}
+		return nil
+	})
+	return group
+}
+
+// Records returns how many records have been appended to a topic.
+func (s *Servers) Records(ctx context.Context, topic string) (int, error) {
+	ends, err := s.kafka.ListEndOffsets(ctx, topic)
+	if err = errors.Join(err, ends.Error()); err != nil {
+		return 0, fmt.Errorf("ask for the end of topic %s: %w", topic, err)
+	}
+	records := 0
+	ends.Each(func(o kadm.ListedOffset) { records += int(o.Offset) })
+	return records, nil
+}
