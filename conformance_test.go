@@ -1,0 +1,138 @@
+package events_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/seed46dd6f11/events/eventembed"
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/eventnodb"
+	"github.com/seed46dd6f11/events/eventpg"
+	"github.com/seed46dd6f11/events/eventsqlite"
+	"github.com/seed46dd6f11/events/eventtest"
+)
+
+func TestConformance(t *testing.T) {
+	t.Run("EmbeddedSQLite", func(t *testing.T) {
+		broker := embedded(t)
+		h := onSQLite(broker.Addrs())
+		h.Broker = broker
+		eventtest.Run(t, h)
+	})
+	t.Run("EmbeddedNoDB", func(t *testing.T) {
+		broker := embedded(t)
+		h := onNothing(broker.Addrs())
+		h.Broker = broker
+		eventtest.Run(t, h)
+	})
+	t.Run("KafkaPostgres", func(t *testing.T) { eventtest.Run(t, onPostgres(t, kafkaBrokers(t))) })
+	t.Run("KafkaSQLite", func(t *testing.T) { eventtest.Run(t, onSQLite(kafkaBrokers(t))) })
+	t.Run("KafkaNoDB", func(t *testing.T) { eventtest.Run(t, onNothing(kafkaBrokers(t))) })
+}
+
+func embedded(t *testing.T) *eventembed.Broker {
+	t.Helper()
+	broker, err := eventembed.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { broker.Close() })
+	return broker
+}
+
+// kafkaBrokers returns the real cluster's addresses. A backend that is not
+// there is skipped, or a failure where it is required (scripts/test says so).
+func kafkaBrokers(t *testing.T) []string {
+	t.Helper()
+	return strings.Split(backend(t, "kafka", "EVENTS_KAFKA_BROKERS"), ",")
+}
+
+func backend(t *testing.T, name, variable string) string {
+	t.Helper()
+	value := os.Getenv(variable)
+	if value != "" {
+		return value
+	}
+	message := fmt.Sprintf("%s is not set: no %s to test with (scripts/services up starts one)", variable, name)
+	if strings.Contains(os.Getenv("EVENTS_REQUIRE"), name) {
+		t.Fatal(message)
+	}
+	t.Skip(message)
+	return ""
+}
+
+func onSQLite(brokers []string) eventtest.Harness[eventmodels.StringEventID, *eventsqlite.Tx, *eventsqlite.DB] {
+	return eventtest.Harness[eventmodels.StringEventID, *eventsqlite.Tx, *eventsqlite.DB]{
+		Brokers: brokers,
+		Bind:    func(int) string { return "?" },
+		NewDatabase: func(t testing.TB) func() *eventsqlite.DB {
+			file := filepath.Join(t.TempDir(), "events.db")
+			return func() *eventsqlite.DB {
+				db, err := eventsqlite.Open(context.Background(), file, eventsqlite.WithMigrate())
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { db.Close() })
+				return db
+			}
+		},
+	}
+}
+
+func onNothing(brokers []string) eventtest.Harness[eventnodb.ID, *eventnodb.NoDBTx, *eventnodb.NoDB] {
+	return eventtest.Harness[eventnodb.ID, *eventnodb.NoDBTx, *eventnodb.NoDB]{Brokers: brokers}
+}
+
+func onPostgres(t *testing.T, brokers []string) eventtest.Harness[eventmodels.StringEventID, *eventpg.Tx, *eventpg.DB] {
+	t.Helper()
+	dsn := backend(t, "postgres", "EVENTS_POSTGRES_DSN")
+	return eventtest.Harness[eventmodels.StringEventID, *eventpg.Tx, *eventpg.DB]{
+		Brokers: brokers,
+		Bind:    func(n int) string { return fmt.Sprintf("$%d", n) },
+		NewDatabase: func(t testing.TB) func() *eventpg.DB {
+			own := newPostgresDatabase(t, dsn)
+			return func() *eventpg.DB {
+				db, err := eventpg.Open(context.Background(), own, eventpg.WithMigrate())
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { db.Close() })
+				return db
+			}
+		},
+	}
+}
+
+// newPostgresDatabase makes a database that is dropped at the test's end, and
+// returns its DSN.
+func newPostgresDatabase(t testing.TB, dsn string) string {
+	t.Helper()
+	name := "events_test_" + strings.ReplaceAll(uuid.NewString()[:13], "-", "_")
+	admin, err := sql.Open("pgx", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.Exec("CREATE DATABASE " + name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		defer admin.Close()
+		if _, err := admin.Exec("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
+			t.Error(err)
+		}
+	})
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatalf("EVENTS_POSTGRES_DSN is not a URL: %v", err)
+	}
+	u.Path = "/" + name
+	return u.String()
+}

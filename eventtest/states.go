@@ -1,0 +1,5 @@
+package eventtest
+
+import "testing"
+
+func (s *suite[ID, TX, DB]) states(t *testing.T) {}
