@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -37,14 +38,27 @@ func (c *Client) producing() []kgo.Opt {
 
 // batchLimit is how large franz-go makes batches of a topic. It asks when it
 // first sees the topic, and Produce has read the limit by then.
+//
+// franz-go counts the length that stands before a batch in the request, which
+// is not the batch's: a uvarint, or, as long as it does not know the version of
+// produce requests that the broker speaks, 4 bytes. See [purger.slack].
 func (c *Client) batchLimit(topic string) int32 {
+	limit := DefaultMaxMessageBytes
 	if c.limit != nil { // nil while the client is made
 		if v, ok := c.limit.flights.cached(WireTopic(topic)); ok {
-			return int32(max(512, min(v, maxRequest)))
+			limit = max(512, min(v, maxRequest))
 		}
 	}
-	return DefaultMaxMessageBytes
+	if c.purge.hasSlack(WireTopic(topic)) {
+		return int32(limit + longPrefix)
+	}
+	return int32(limit + prefixSize(limit))
 }
+
+const longPrefix = 4
+
+// prefixSize is the size of the uvarint before a batch.
+func prefixSize(batch int) int { return (bits.Len(uint(batch+1)) + 6) / 7 }
 
 // Produce writes the records and returns when the brokers have acknowledged
 // all of them. The error is a [ProduceError] that names every record that was
@@ -92,7 +106,7 @@ func (p *production) attempt(pending []int, attempt int) []int {
 	for _, i := range pending {
 		t := WireTopic(p.records[i].Topic)
 		if _, ok := rounds[t]; !ok {
-			rounds[t] = c.purge.round(t)
+			rounds[t] = c.purge.round(p.ctx, t)
 		}
 	}
 	results := p.handOver(pending)
@@ -101,7 +115,7 @@ func (p *production) attempt(pending []int, attempt int) []int {
 	for n, i := range pending {
 		err := results[n]
 		t := WireTopic(p.records[i].Topic)
-		if err == nil || p.ctx.Err() != nil || !c.purge.retry(c, t, rounds[t], attempt, err) {
+		if err == nil || p.ctx.Err() != nil || !c.purge.retry(failure{c, p.records[i], rounds[t], attempt, err}) {
 			p.errs[i] = err
 			continue
 		}
@@ -198,64 +212,4 @@ func (p *production) result() error {
 		return nil
 	}
 	return &ProduceError{Failed: failed}
-}
-
-// purger makes franz-go forget a topic when what it knows of it is wrong for
-// ever: it never adopts the new id of a topic that was deleted and created
-// again, and it asks only once how large batches may be. Forgetting fails what
-// is buffered of the topic, so it is done once for all calls that were under
-// way, and they hand their records over again.
-type purger struct {
-	mu     sync.Mutex
-	rounds map[WireTopic]uint64 // how often a topic was forgotten
-}
-
-// round is how often the topic has been forgotten.
-func (u *purger) round(t WireTopic) uint64 {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.rounds[t]
-}
-
-// retry says whether a record that failed with err should be handed over again.
-// before is the topic's round when it was handed over the last time.
-func (u *purger) retry(c *Client, t WireTopic, before uint64, attempt int, err error) bool {
-	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		// Not this call's ctx, which has not ended: franz-go fails all that is
-		// buffered of a partition when the ctx of its first record ends. So
-		// however often that happens, it does not count.
-		return true
-	case errors.Is(err, kgo.ErrClientClosed), attempt == attempts:
-		return false
-	case errors.Is(err, kerr.UnknownTopicID):
-		u.forget(c, t, before)
-		return true
-	case errors.Is(err, kerr.MessageTooLarge):
-		// The limit is less than it was when it was read. When it is read
-		// again, what is too big is refused, and the rest goes into smaller
-		// batches.
-		u.forget(c, t, before)
-		return attempt == 1
-	case errors.Is(err, kerr.UnknownTopicOrPartition):
-		c.Forget(t) // so that it can be created
-	}
-	// What another call's forgetting has done to this one's records.
-	return u.round(t) != before
-}
-
-// forget makes franz-go and the client forget the topic, unless that has been
-// done since round before.
-func (u *purger) forget(c *Client, t WireTopic, before uint64) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.rounds[t] != before {
-		return
-	}
-	if u.rounds == nil {
-		u.rounds = make(map[WireTopic]uint64)
-	}
-	u.rounds[t]++
-	c.Forget(t)
-	c.kgo.PurgeTopicsFromProducing(string(t))
 }
