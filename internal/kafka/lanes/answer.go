@@ -1,6 +1,9 @@
 package lanes
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // corruptAttempts is how often a batch is sent that the broker says has not
 // arrived as it was sent, before it is taken for wrong.
@@ -16,8 +19,9 @@ type answer struct {
 	bad []int32
 	// hint is the partition's leader, if the broker knows a later one.
 	hint partitionInfo
-	// named: the request named the topic by its id.
-	named bool
+	// answered: it is an answer, and named says whether the request has named
+	// the topic by its id.
+	answered, named bool
 	// size is the size of the batch as it was sent, limit what the topic
 	// allows, if it was asked again; else 0.
 	size, limit int
@@ -35,10 +39,13 @@ func (m *machine) answered(now time.Time, r *request, answers []answer) {
 // settle decides what is done about the answer to a batch.
 func (m *machine) settle(now time.Time, b *batch, a answer) {
 	l, t := b.lane, b.lane.topic
+	if a.answered {
+		m.byName = !a.named
+	}
 	if a.limit > 0 {
 		t.setLimit(a.limit)
 	}
-	b.uncertain = (b.uncertain || a.uncertain) && !t.replaced(b.sealed.topic)
+	b.uncertain = b.uncertain || a.uncertain
 	switch a.outcome {
 	case duplicate:
 		// Without an earlier attempt, somebody else has used these numbers.
@@ -54,7 +61,7 @@ func (m *machine) settle(now time.Time, b *batch, a answer) {
 
 	if a.outcome == acked {
 		m.note(notice{kind: noticeAcked, rows: b.rows})
-		l.acked(m.id, a.named)
+		l.acked(m.id)
 		l.release()
 		l.recovered()
 		m.carryOn(now, l)
@@ -63,6 +70,9 @@ func (m *machine) settle(now time.Time, b *batch, a answer) {
 	if m.stopping {
 		l.state = idle
 		return
+	}
+	if t.replaced(b.sealed.topic) {
+		l.forsake()
 	}
 	switch a.outcome {
 	case tooLarge, refused:
@@ -74,18 +84,31 @@ func (m *machine) settle(now time.Time, b *batch, a answer) {
 			}
 			l.parts = append(split(b.rows, a.bad), l.parts...)
 		}
-		// It has used no sequence number: the next takes its place.
+		// It has used no sequence number: the next takes its place. (If an
+		// earlier attempt was written, and the topic's configuration changed
+		// before this one, it has.)
+		l.forsake()
 		l.release()
 		l.recovered()
 		m.carryOn(now, l)
 	case fenced:
-		if b.sealed.id == m.id && !m.fenced {
-			m.fenced = true
-			m.note(notice{kind: noticeFenced, id: m.id, err: a.err})
+		if b.sealed.id == m.id {
+			m.fence(a.err)
 		}
 		m.carryOn(now, l)
 	default:
 		m.failed(now, l, a)
+	}
+}
+
+// errSequenceLost is why the sender gives up an identity by itself.
+var errSequenceLost = errors.New("a batch whose outcome is not known was given up, and with it the sequence of its partition")
+
+// fence stops everything until there is another identity.
+func (m *machine) fence(err error) {
+	if !m.fenced {
+		m.fenced = true
+		m.note(notice{kind: noticeFenced, id: m.id, err: err})
 	}
 }
 
@@ -104,7 +127,7 @@ func refusal(b *batch, a answer) error {
 // failed lets a lane wait for its next attempt.
 func (m *machine) failed(now time.Time, l *lane, a answer) {
 	t := l.topic
-	if l.evicted {
+	if l.evicted() {
 		m.evict(l)
 		return
 	}

@@ -94,6 +94,7 @@ func read(r *request, resp *kmsg.ProduceResponse, answers []answer) {
 				}
 				a := &answers[at]
 				a.verdict, a.err, a.named = judge(rp.ErrorCode), kerr.ErrorForCode(rp.ErrorCode), named
+				a.answered = true
 				a.hint = partitionInfo{leader: rp.CurrentLeader.LeaderID, leaderEpoch: rp.CurrentLeader.LeaderEpoch}
 				if rp.ErrorMessage != nil {
 					a.reason = *rp.ErrorMessage

@@ -1,6 +1,7 @@
 package lanes
 
 import (
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -11,27 +12,27 @@ func (m *machine) found(now time.Time, name string, info topicInfo) {
 	t := m.topic(name)
 	t.asked = false
 	t.setLimit(info.limit)
-	before, id := len(t.lanes), t.id
-	leaders := make([]int32, before)
-	for i, l := range t.lanes {
-		leaders[i] = l.leader
-	}
-	ok, evicted := t.adopt(info)
-	if !ok || len(t.lanes) == 0 {
-		m.missed(now, name, kerr.UnknownTopicID)
+	if len(info.partitions) == 0 {
+		m.missed(now, name, kerr.UnknownTopicOrPartition)
 		return
 	}
-	t.tries, t.lookedUp, t.err = 0, now, nil
-	if before > 0 && t.replaced(id) {
-		m.note(notice{kind: noticeRecreated, topic: name, after: len(t.lanes)})
-	} else if before > 0 && before < len(t.lanes) {
-		m.note(notice{kind: noticeGrown, topic: name, before: before, after: len(t.lanes)})
+	before := t.partitions
+	leaders := make([]int32, before)
+	for i := range leaders {
+		leaders[i] = t.lanes[i].leader
 	}
-	if len(evicted) > 0 {
+	again, evicted := t.adopt(info)
+	t.tries, t.lookedUp, t.err = 0, now, nil
+	if again {
+		m.note(notice{kind: noticeRecreated, topic: name, after: t.partitions})
+	} else if before > 0 && before < t.partitions {
+		m.note(notice{kind: noticeGrown, topic: name, before: before, after: t.partitions})
+	}
+	if slices.ContainsFunc(evicted, (*lane).pending) {
 		m.shrink(t, evicted)
 	}
-	for i, l := range t.lanes {
-		if i >= before || l.leader == leaders[i] {
+	for i, l := range t.lanes[:min(before, t.partitions)] {
+		if l.leader == leaders[i] {
 			continue
 		}
 		// It is in the old leader's list, or waits for this one.
@@ -44,7 +45,7 @@ func (m *machine) found(now time.Time, name string, info topicInfo) {
 	for _, r := range unplaced {
 		m.place(now, t, r)
 	}
-	for _, l := range t.lanes {
+	for _, l := range t.lanes[:t.partitions] {
 		if l.leader == noLeader && l.pending() {
 			t.tries++
 			t.lookupAt = now.Add(m.backoff.Delay(t.tries, m.random()))
@@ -60,7 +61,9 @@ func (m *machine) found(now time.Time, name string, info topicInfo) {
 func (m *machine) shrink(t *topic, evicted []*lane) {
 	m.hold(t, nil, &HeldError{Topic: t.name, Partition: -1, Reason: "it was created again with fewer partitions", Err: kerr.UnknownTopicID})
 	for _, l := range evicted {
-		if l.state != flying {
+		if l.state == flying {
+			m.note(notice{kind: noticeReturned, rows: l.drain()})
+		} else {
 			m.evict(l)
 		}
 	}
@@ -82,7 +85,7 @@ func (m *machine) missed(now time.Time, name string, err error) {
 // itself.
 func (m *machine) forbidden(now time.Time, name string, err error) {
 	m.missed(now, name, err)
-	if t := m.topic(name); len(t.lanes) == 0 {
+	if t := m.topic(name); t.partitions == 0 {
 		m.holdPending(t, err)
 	}
 	// If the partitions are known, the answers to what is sent decide.

@@ -40,7 +40,7 @@ func (m *machine) hold(t *topic, l *lane, err error) {
 // settleTopic clears a held topic once there is nothing left that could find out
 // more about it.
 func (m *machine) settleTopic(t *topic) {
-	if t.state == held && t.busy == 0 && len(t.lanes) > 0 {
+	if t.state == held && t.busy == 0 && t.partitions > 0 {
 		t.state = cleared
 		m.note(notice{kind: noticeReady, topic: t.name})
 	}
@@ -62,6 +62,7 @@ func (m *machine) evict(l *lane) {
 	var rows []*row
 	if l.hand != nil {
 		rows = l.hand.rows[:len(l.hand.rows):len(l.hand.rows)]
+		l.forsake()
 		l.release()
 	}
 	m.note(notice{kind: noticeReturned, rows: append(rows, l.drain()...)})

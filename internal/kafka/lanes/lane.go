@@ -1,6 +1,7 @@
 package lanes
 
 import (
+	"slices"
 	"time"
 
 	"github.com/seed46dd6f11/events/internal/recordbatch"
@@ -33,8 +34,6 @@ const noLeader int32 = -1
 type lane struct {
 	topic     *topic
 	partition int32
-	// evicted: the topic was created again without this partition.
-	evicted bool
 
 	leader, leaderEpoch int32
 
@@ -47,14 +46,10 @@ type lane struct {
 	queued int
 	taken  uint64
 
-	// seq is the sequence number of the next record that is not known to be
-	// written. It moves only when a batch is acknowledged, so that the
-	// numbers have no holes whatever becomes of a batch.
-	seq int32
-	// log is the id of the log that seq counts in: that of the topic when
-	// the last batch was acknowledged, zero if none was, or if the topic was
-	// named by its name, so that the log is not known.
-	log topicID
+	position
+	// past are positions in other logs, of topics that this one was before,
+	// or, if a broker lags behind, will be again.
+	past []position
 
 	// failures since something last went well, the first of them at since,
 	// the last with err. The next attempt is at retryAt.
@@ -68,6 +63,26 @@ type lane struct {
 	// listed: it is in the machine's list of waiting lanes.
 	listed bool
 }
+
+// position is how far a lane has come in a log.
+type position struct {
+	// log is the topic's id, zero if it is not known.
+	log topicID
+	// seq is the sequence number of the next record that is not known to be
+	// written. It moves only when a batch is acknowledged, so that the
+	// numbers have no holes, whatever becomes of a batch. A number that may
+	// have been used for another batch must not be used again, since the
+	// broker could take what comes for a repetition, and drop it: then seq
+	// is lost.
+	seq int32
+}
+
+// lost is a sequence number that is not known. Only another identity helps.
+const lost int32 = -1
+
+// evicted reports whether the partition is gone: the topic was created again
+// without it.
+func (l *lane) evicted() bool { return int(l.partition) >= l.topic.partitions }
 
 // push appends a row.
 func (l *lane) push(r *row) {
@@ -128,37 +143,69 @@ func (l *lane) drain() []*row {
 	return rows
 }
 
+// enter makes the position that in another log.
+func (l *lane) enter(log topicID) {
+	unknown := topicID{}
+	switch {
+	case log == l.log:
+	case log == unknown, l.log == unknown && l.seq != 0:
+		// The brokers have begun to know topics by their ids, or have
+		// ceased to. It is the same log, or takes any number.
+		l.log = log
+	default:
+		if l.log != unknown {
+			l.past = append(l.past, l.position)
+		}
+		at := slices.IndexFunc(l.past, func(p position) bool { return p.log == log })
+		if at < 0 {
+			l.position = position{log: log}
+			return
+		}
+		l.position = l.past[at]
+		l.past = slices.Delete(l.past, at, at+1)
+	}
+}
+
+// forsake gives up the batch in hand as it is. If it may have been written, its
+// sequence numbers are used up, or not.
+func (l *lane) forsake() {
+	if b := l.hand; b.uncertain {
+		b.uncertain = false
+		l.seq = lost
+	}
+}
+
 // seal fixes the bytes of the batch in hand. If what they depend on has changed
-// since they were sent, they are made anew.
-func (l *lane) seal(id Identity) {
-	if l.log != (topicID{}) && l.log != l.topic.id {
-		// Another log: it has not seen any of the numbers.
-		l.seq, l.log = 0, topicID{}
+// since they were sent, they are made anew. log is the topic's id, zero if it is
+// to be named by its name. seal reports false if there is no sequence number for
+// the batch.
+func (l *lane) seal(id Identity, log topicID) bool {
+	l.enter(log)
+	if l.seq == lost {
+		return false
 	}
 	b := l.hand
-	now := seal{id: id, topic: l.topic.id, seq: l.seq}
+	now := seal{id: id, topic: log, seq: l.seq}
 	if b.sealed == now {
-		return
+		return true
 	}
 	if b.sealed.id != id || l.topic.replaced(b.sealed.topic) {
 		b.uncertain, b.attempts, b.corrupt = false, 0, 0
 	}
 	b.encoded.free()
 	b.encoded, b.sealed = nil, now
+	return true
 }
 
-// acked moves the sequence on. named says whether the request has named the
-// topic by its id. Batches of an earlier identity do not count.
-func (l *lane) acked(id Identity, named bool) {
-	b := l.hand
-	if b.sealed.id != id {
-		return
-	}
-	l.seq, l.log = recordbatch.NextSequence(b.sealed.seq, len(b.rows)), topicID{}
-	if named {
-		l.log = b.sealed.topic
+// acked moves the sequence on. Batches of an earlier identity do not count.
+func (l *lane) acked(id Identity) {
+	if b := l.hand; b.sealed.id == id {
+		l.seq = recordbatch.NextSequence(b.sealed.seq, len(b.rows))
 	}
 }
+
+// restart begins with sequence numbers from 0.
+func (l *lane) restart() { l.position, l.past = position{}, nil }
 
 // failed notes a failure.
 func (l *lane) failed(now time.Time, err error, seek bool) {

@@ -29,7 +29,7 @@ const retryTimeout = time.Second
 // fill appends the requests that a leader has room for. Lanes that fail are not
 // in a request with others, and there is one such request at a time.
 func (m *machine) fill(now time.Time, b *leader, requests []*request) []*request {
-	for b.healthyFlying < m.cfg.MaxInFlight && len(b.healthy) > 0 {
+	for !m.fenced && b.healthyFlying < m.cfg.MaxInFlight && len(b.healthy) > 0 {
 		r := &request{leader: b.id, sentAt: now, timeout: m.cfg.RequestTimeout}
 		if b.healthy = m.board(r, b.healthy); len(r.batches) == 0 {
 			break
@@ -37,7 +37,7 @@ func (m *machine) fill(now time.Time, b *leader, requests []*request) []*request
 		b.healthyFlying++
 		requests = append(requests, m.launch(r))
 	}
-	for b.failingFlying < 1 && len(b.failing) > 0 {
+	for !m.fenced && b.failingFlying < 1 && len(b.failing) > 0 {
 		r := &request{leader: b.id, failing: true, sentAt: now, timeout: min(m.cfg.RequestTimeout, retryTimeout)}
 		if b.failing = m.board(r, b.failing); len(r.batches) == 0 {
 			break
@@ -59,7 +59,14 @@ func (m *machine) board(r *request, lanes []*lane) []*lane {
 		if len(r.batches) > 0 && r.size+b.size > m.cfg.MaxRequestBytes {
 			return append(lanes[:0], lanes[i:]...)
 		}
-		l.seal(m.id)
+		log := l.topic.id
+		if m.byName {
+			log = topicID{}
+		}
+		if !l.seal(m.id, log) {
+			m.fence(errSequenceLost)
+			return append(lanes[:0], lanes[i:]...)
+		}
 		l.state = flying
 		if b.attempts++; b.attempts > 1 {
 			m.stats.Retries++

@@ -18,13 +18,17 @@ type machine struct {
 	random func() float64
 
 	id Identity
+	// byName: the last answer was to a request that named topics by their
+	// names, which is what brokers before Kafka 4.0 want. Then ids do not
+	// say which log is written to.
+	byName bool
 	// fenced: the brokers refuse id.
 	fenced bool
 	// stopping: failures are not reported and nothing is tried again.
 	stopping bool
 
 	topics  map[string]*topic
-	leaders map[int32]*leader
+	leaders []*leader
 	// flying are the requests without an answer.
 	flying []*request
 	// waiting has all lanes in that state, and others.
@@ -74,7 +78,6 @@ func newMachine(cfg *Config, random func() float64) *machine {
 		random:  random,
 		id:      cfg.Identity,
 		topics:  make(map[string]*topic),
-		leaders: make(map[int32]*leader),
 	}
 }
 
@@ -92,7 +95,7 @@ func (m *machine) send(now time.Time, rows []*row) (returned []*row) {
 		case t.state != open:
 			returned = append(returned, r)
 			m.stats.Returned++
-		case len(t.lanes) == 0:
+		case t.partitions == 0:
 			m.stats.Rows++
 			if len(t.unplaced) == 0 {
 				t.since = now
@@ -141,16 +144,23 @@ func (m *machine) makeReady(now time.Time, l *lane) {
 		return
 	}
 	l.state = ready
-	b := m.leaders[l.leader]
-	if b == nil {
-		b = &leader{id: l.leader}
-		m.leaders[l.leader] = b
-	}
+	b := m.leader(l.leader)
 	if l.failures > 0 {
 		b.failing = append(b.failing, l)
 	} else {
 		b.healthy = append(b.healthy, l)
 	}
+}
+
+func (m *machine) leader(id int32) *leader {
+	for _, b := range m.leaders {
+		if b.id == id {
+			return b
+		}
+	}
+	b := &leader{id: id}
+	m.leaders = append(m.leaders, b)
+	return b
 }
 
 // wait lets a lane wait for its retryAt, or for a leader.
@@ -166,7 +176,7 @@ func (m *machine) wait(l *lane) {
 // has gained rows.
 func (m *machine) carryOn(now time.Time, l *lane) {
 	switch t := l.topic; {
-	case l.evicted:
+	case l.evicted():
 		m.evict(l)
 	case t.state != open:
 		m.note(notice{kind: noticeReturned, rows: l.trim(l.hand != nil && t.busy == 1)})
@@ -308,7 +318,7 @@ func (m *machine) identify(now time.Time, id Identity) {
 	m.id, m.fenced = id, false
 	for _, t := range m.topics {
 		for _, l := range t.lanes {
-			l.seq, l.log = 0, topicID{}
+			l.restart()
 			if !l.since.IsZero() {
 				l.since = now
 			}
@@ -323,7 +333,7 @@ func (m *machine) land(r *request) {
 	if i := slices.Index(m.flying, r); i >= 0 {
 		m.flying = slices.Delete(m.flying, i, i+1)
 	}
-	b := m.leaders[r.leader]
+	b := m.leader(r.leader)
 	if r.failing {
 		b.failingFlying--
 	} else {

@@ -25,15 +25,15 @@ func (s topicState) String() string { return [...]string{"open", "held", "cleare
 type topic struct {
 	name  string
 	state topicState
-	// id is the present topic of that name, retired are those that it was
-	// before. Ids are never used twice: one that is retired comes from a
-	// broker that lags behind.
-	id      topicID
-	retired []topicID
+	// id is the present topic of that name, zero if the brokers do not know
+	// topics by their ids.
+	id topicID
 
-	// lanes are the partitions, by number; none until they are known.
-	lanes []*lane
-	// busy is how many lanes, evicted ones included, have a batch in hand.
+	// partitions is their number, 0 until it is known. lanes are by number;
+	// there are more if the topic had more before.
+	partitions int
+	lanes      []*lane
+	// busy is how many lanes have a batch in hand.
 	busy int
 	// sticky is the partition for rows without key, until more than
 	// stickyTaken batches were taken from its queue.
@@ -105,9 +105,9 @@ const stickyBytes = 64 << 10
 // laneFor returns the lane for a row. The partitions are known.
 func (t *topic) laneFor(r *row) *lane {
 	if r.Key != nil {
-		return t.lanes[partitionOf(r.Key, len(t.lanes))]
+		return t.lanes[partitionOf(r.Key, t.partitions)]
 	}
-	if t.sticky < len(t.lanes) {
+	if t.sticky < t.partitions {
 		l := t.lanes[t.sticky]
 		if l.leader != noLeader && l.failures == 0 && l.taken == t.stickyTaken && l.queued < stickyBytes {
 			return l
@@ -124,8 +124,8 @@ func (t *topic) laneFor(r *row) *lane {
 // leader, or that fails, only if all are.
 func (t *topic) nextSticky() int {
 	best, bestCost := 0, -1
-	for i := 1; i <= len(t.lanes); i++ {
-		at := (t.sticky + i) % len(t.lanes)
+	for i := 1; i <= t.partitions; i++ {
+		at := (t.sticky + i) % t.partitions
 		l := t.lanes[at]
 		cost := l.queued
 		if l.leader == noLeader || l.failures > 0 {
@@ -140,46 +140,40 @@ func (t *topic) nextSticky() int {
 	return best
 }
 
-// adopt takes over what metadata says. It reports false if that is older than
-// what is known. evicted are the lanes of partitions that are gone.
-func (t *topic) adopt(info topicInfo) (ok bool, evicted []*lane) {
-	if slices.Contains(t.retired, info.id) {
-		return false, nil
-	}
-	again := t.replaced(info.id)
+// adopt takes over what metadata says. It reports whether the topic is another
+// than before; evicted are the lanes of partitions that are gone.
+func (t *topic) adopt(info topicInfo) (again bool, evicted []*lane) {
+	before := t.partitions
+	again = t.replaced(info.id)
+	t.id = info.id
 	if again {
-		t.retired = append(t.retired, t.id)
 		for _, l := range t.lanes {
-			l.leader, l.leaderEpoch = noLeader, -1
-			if l.hand != nil && l.state != flying {
-				l.hand.uncertain = false // what was written is gone with the log
+			l.leader, l.leaderEpoch = noLeader, -1 // epochs count anew
+			if l.hand != nil && l.state != flying && t.replaced(l.hand.sealed.topic) {
+				l.forsake() // what was written is gone with the log
 			}
 		}
-	}
-	if info.id != (topicID{}) {
-		t.id = info.id
 	}
 	for i, p := range info.partitions {
 		if i == len(t.lanes) {
 			t.lanes = append(t.lanes, &lane{topic: t, partition: int32(i), leader: noLeader, leaderEpoch: -1})
 		}
 		l := t.lanes[i]
-		if p.leaderEpoch < l.leaderEpoch && p.leaderEpoch >= 0 {
+		if p.leaderEpoch < l.leaderEpoch && p.leaderEpoch >= 0 && t.id != (topicID{}) {
 			continue // a broker that lags behind
 		}
 		l.leader, l.leaderEpoch = p.leader, p.leaderEpoch
 	}
 	// Partitions are never taken away from a topic, but brokers without
 	// topic ids cannot say that it is another.
-	if n := len(info.partitions); n < len(t.lanes) && (again || t.id == topicID{}) {
+	if n := len(info.partitions); n > before || again || t.id == (topicID{}) {
+		t.partitions = n
 		evicted = t.lanes[n:]
-		t.lanes = t.lanes[:n:n]
-		for _, l := range evicted {
-			l.evicted = true
-		}
 	}
-	return true, evicted
+	return again, evicted
 }
 
 // wanted reports whether anything depends on the next lookup.
-func (t *topic) wanted() bool { return len(t.unplaced) > 0 || t.state == held || t.busy > 0 }
+func (t *topic) wanted() bool {
+	return len(t.unplaced) > 0 || t.state == held || slices.ContainsFunc(t.lanes, (*lane).pending)
+}
