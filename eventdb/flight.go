@@ -16,10 +16,10 @@ type flight struct {
 	// rows are those that were read and may still be in the table, by seq. A
 	// row leaves when it is deleted, parked or returned.
 	rows map[int64]flying
-	// unacked and bytes count the rows among them that Kafka has not
-	// acknowledged.
-	unacked map[string]int // by wire topic; no zeros
-	bytes   int
+	// unacked counts the rows among them that Kafka has not acknowledged, by
+	// wire topic; no zeros.
+	unacked map[string]load
+	bytes   int // of all that unacked counts
 
 	// reading is set while a read is under way. A row that is deleted
 	// meanwhile may be on the page that the read brings, and must be known
@@ -46,6 +46,9 @@ type flying struct {
 	acked bool
 }
 
+// load is a number of rows and what they weigh.
+type load struct{ rows, bytes int }
+
 type refusal struct {
 	key   eventmodels.OutboxKey
 	topic string
@@ -60,7 +63,7 @@ type fence struct {
 func newFlight() *flight {
 	return &flight{
 		rows:      make(map[int64]flying),
-		unacked:   make(map[string]int),
+		unacked:   make(map[string]load),
 		held:      make(map[string]error),
 		room:      make(chan struct{}, 1),
 		attention: make(chan struct{}, 1),
@@ -75,15 +78,20 @@ func sizeOf(row *eventmodels.OutboxRow) int {
 }
 
 // beginRead is called before a read. It returns the topics whose rows are to
-// be left out, and how many rows and bytes there is room for.
+// be left out, and how many rows and bytes there is room for. What the lanes
+// keep of held topics, a batch per partition, takes nothing from the others.
 func (f *flight) beginRead(maxRows, maxBytes int) (held []string, rows, bytes int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reading = true
+	rows, bytes = maxRows-len(f.rows), maxBytes-f.bytes
 	for topic := range f.held {
 		held = append(held, topic)
+		stuck := f.unacked[topic]
+		rows += stuck.rows
+		bytes += stuck.bytes
 	}
-	return held, maxRows - len(f.rows), maxBytes - f.bytes
+	return held, rows, bytes
 }
 
 // admit takes what a read has brought, and returns the rows that are to be
@@ -100,8 +108,7 @@ func (f *flight) admit(page []eventmodels.OutboxRow, held []string) []*eventmode
 		}
 		size := sizeOf(row)
 		f.rows[row.Seq] = flying{bytes: size}
-		f.unacked[row.Topic]++
-		f.bytes += size
+		f.count(row.Topic, 1, size)
 		send = append(send, row)
 	}
 	f.endRead()
@@ -133,16 +140,25 @@ func contains(topics []string, topic string) bool {
 	return false
 }
 
+func (f *flight) count(topic string, rows, bytes int) {
+	l := f.unacked[topic]
+	l.rows += rows
+	l.bytes += bytes
+	if l.rows == 0 {
+		delete(f.unacked, topic)
+	} else {
+		f.unacked[topic] = l
+	}
+	f.bytes += bytes
+}
+
 // settle notes that Kafka, or the topic's hold, has decided about a row.
 func (f *flight) settle(row *eventmodels.OutboxRow, acked bool) {
 	was, ok := f.rows[row.Seq]
 	if !ok || was.acked {
 		return
 	}
-	f.bytes -= was.bytes
-	if f.unacked[row.Topic]--; f.unacked[row.Topic] == 0 {
-		delete(f.unacked, row.Topic)
-	}
+	f.count(row.Topic, -1, -was.bytes)
 	if acked {
 		f.rows[row.Seq] = flying{acked: true}
 	}

@@ -229,6 +229,11 @@ func (l *leadership) step(ctx context.Context) (found int, complete bool, err er
 	for _, g := range question.Gaps {
 		l.ranges = append(l.ranges, eventmodels.SeqRange{Lo: g.Lo, Hi: g.Hi})
 	}
+	// What was committed before now is on the page, or behind it.
+	select {
+	case <-l.relay.wake:
+	default:
+	}
 	page, err := l.store.ReadOutbox(ctx, eventmodels.OutboxRead{
 		Scope: l.cfg.Scope, Gaps: l.ranges, Hint: question.Above, Limit: limit, Held: held, Draw: l.gaps.Unproven(),
 	})
@@ -257,16 +262,17 @@ func (l *leadership) step(ctx context.Context) (found int, complete bool, err er
 }
 
 // limit is the number of rows to ask for, so that what they are likely to
-// weigh fits.
+// weigh fits; 0 if there is no room. It may be a little more than there is
+// room for: a read from the beginning passes over rows in flight, and must not
+// do so one by one.
 func (l *leadership) limit(rows, bytes int) int {
-	limit := min(l.cfg.BatchSize, rows)
-	if l.rowBytes == 0 {
-		return min(limit, firstRead)
-	}
-	if bytes <= 0 {
+	switch {
+	case rows <= 0 || bytes <= 0:
 		return 0
+	case l.rowBytes == 0:
+		return min(l.cfg.BatchSize, firstRead)
 	}
-	return min(limit, max(1, bytes/l.rowBytes))
+	return min(l.cfg.BatchSize, max(rows, firstRead), max(1, bytes/l.rowBytes))
 }
 
 func (l *leadership) measure(rows []*eventmodels.OutboxRow) {

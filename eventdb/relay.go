@@ -344,8 +344,10 @@ func (r *Relay) tellOthers(ctx context.Context) {
 			return
 		case <-r.notify:
 		}
-		// This process may have become the leader since.
-		signal(r.wake)
+		if r.Leading() { // since
+			signal(r.wake)
+			continue
+		}
 		if err := r.store.Wake(ctx, r.cfg.Scope); err != nil && ctx.Err() == nil {
 			r.cfg.Observer.Failed("wake", err)
 			r.log.Debug("waking the relay of another process; it will find the rows by polling", "error", err)
