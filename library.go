@@ -64,6 +64,7 @@ type LibraryNoDB struct {
 	broadcastName string               // guarded by mu; "" before StartConsuming
 
 	errors      errorPacer
+	beat        heartbeat
 	askedLimits sync.Map // kafka.WireTopic -> true: its limit was asked for
 }
 
@@ -110,6 +111,13 @@ func defaultSource() string {
 //
 // Configure panics if it is called twice or after the Library has run.
 func (l *Library[ID, TX, DB]) Configure(conn DB, tracer eventmodels.Tracer, mustRegisterTopics bool, saslMechanism sasl.Mechanism, tlsConfig *TLSConfig, brokers []string) {
+	skipNotifiers := l.configure(conn, tracer, mustRegisterTopics, saslMechanism, tlsConfig, brokers)
+	if !skipNotifiers {
+		addNotifiers(l)
+	}
+}
+
+func (l *Library[ID, TX, DB]) configure(conn DB, tracer eventmodels.Tracer, mustRegisterTopics bool, saslMechanism sasl.Mechanism, tlsConfig *TLSConfig, brokers []string) (skipNotifiers bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -132,6 +140,7 @@ func (l *Library[ID, TX, DB]) Configure(conn DB, tracer eventmodels.Tracer, must
 			conn.AugmentWithProducer(producerFor[ID, TX, DB]{l})
 		}
 	}
+	return l.settings.skipNotifiers
 }
 
 func tlsOf(c *TLSConfig) *tls.Config {

@@ -18,14 +18,16 @@ type settings struct {
 	logger *slog.Logger       // slog.Default(), or the Tracer given to Configure
 	tracer eventmodels.Tracer // logger
 
+	heartbeat     time.Duration      // 10 s
 	broadcastName string             // broadcastConsumer with a database, broadcastLFConsumer without
 	onGap         func(topic string) // nothing
 
 	dial func(ctx context.Context, network, address string) (net.Conn, error) // net.Dialer
 
-	maxRunning int  // 20
-	enhanceDB  bool // true
-	lazyTx     bool // false
+	maxRunning    int  // 20
+	enhanceDB     bool // true
+	lazyTx        bool // false
+	skipNotifiers bool // false
 
 	topics map[string]kafka.TopicConfig // by unprefixed name
 
@@ -40,6 +42,7 @@ const (
 
 func defaultSettings() settings {
 	return settings{
+		heartbeat:     defaultHeartbeat,
 		maxRunning:    defaultMaxRunning,
 		enhanceDB:     true,
 		topics:        make(map[string]kafka.TopicConfig),
@@ -119,6 +122,14 @@ func (l *LibraryNoDB) SetDialer(dial func(ctx context.Context, network, address 
 // return soon.
 func (l *LibraryNoDB) OnBroadcastGap(gap func(topic string)) {
 	l.edit("OnBroadcastGap", func(s *settings) { s.onGap = gap })
+}
+
+// SkipNotifierSupport keeps Configure from consuming for the notifiers of
+// [RegisterFiltered] and [RegisterUnfiltered]: for a second Library of a
+// process, or a tool that shares packages with a service. Call it before
+// Configure.
+func (l *LibraryNoDB) SkipNotifierSupport() {
+	l.edit("SkipNotifierSupport", func(s *settings) { s.skipNotifiers = true })
 }
 
 // SetBroadcastConsumerBaseName sets the first part of the name that

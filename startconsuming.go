@@ -173,7 +173,12 @@ func (l *Library[ID, TX, DB]) consume(run *consumption) {
 	}
 	close(run.started)
 	sweeper := l.startSweeper()
+	var beating sync.WaitGroup
+	if client, err := l.kafkaClient(); err == nil && l.broadcasts() {
+		beating.Go(func() { l.sendHeartbeats(run.ctx, client) })
+	}
 	<-run.ctx.Done()
+	beating.Wait()
 	limit, cancel := context.WithTimeout(run.limit, l.settings.shutdownLimit)
 	defer cancel()
 	run.abandoned = closeSessions(limit, sessions)
@@ -214,7 +219,7 @@ func (l *Library[ID, TX, DB]) tryOpenSessions(ctx context.Context) (sessions []*
 	}
 	byGroup := make(map[string][]*registeredHandler)
 	var groups, topics []string
-	for _, h := range l.handlers {
+	for _, h := range l.withHeartbeat(l.handlers) {
 		if _, ok := byGroup[h.group]; !ok {
 			groups = append(groups, h.group)
 		}
@@ -236,6 +241,19 @@ func (l *Library[ID, TX, DB]) tryOpenSessions(ctx context.Context) (sessions []*
 		sessions = append(sessions, s)
 	}
 	return sessions, nil
+}
+
+// broadcasts reports whether there are broadcast handlers.
+func (l *LibraryNoDB) broadcasts() bool {
+	return slices.ContainsFunc(l.handlers, func(h *registeredHandler) bool { return h.kind == kindBroadcast })
+}
+
+// withHeartbeat adds the heartbeat's handler where there are broadcasts.
+func (l *LibraryNoDB) withHeartbeat(handlers []*registeredHandler) []*registeredHandler {
+	if !l.broadcasts() {
+		return handlers
+	}
+	return append(slices.Clone(handlers), l.heartbeatHandler())
 }
 
 func (l *Library[ID, TX, DB]) startSweeper() *eventdb.Sweeper {
