@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/seed46dd6f11/events/bench/internal/compare"
 )
+
+// readyLimit is how long a new topic may take.
+const readyLimit = 30 * time.Second
 
 // Topic creates a topic, with the settings that the library gives to topics
 // that it creates, and deletes it in the cleanup.
@@ -27,7 +31,25 @@ func (s *Servers) Topic(ctx context.Context, c *compare.Cleanup, what string, pa
 		}
 		return nil
 	})
-	return topic, nil
+	return topic, s.ready(ctx, topic)
+}
+
+// ready waits until the partitions have leaders that know of it: not every
+// client tries again.
+func (s *Servers) ready(ctx context.Context, topic string) error {
+	ctx, cancel := context.WithTimeout(ctx, readyLimit)
+	defer cancel()
+	for {
+		_, err := s.Records(ctx, topic)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("topic %s does not become ready: %w", topic, err)
+		}
+	}
 }
 
 // Group returns a name for a consumer group, which is deleted in the cleanup:

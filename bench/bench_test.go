@@ -1,0 +1,55 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/seed46dd6f11/events/bench/internal/compare"
+	"github.com/seed46dd6f11/events/bench/internal/servers"
+)
+
+// TestEveryMeasurement runs each of them once, with next to no work, so that
+// they stay alive. It says nothing about speed.
+func TestEveryMeasurement(t *testing.T) {
+	if missing := servers.Missing(); len(missing) > 0 {
+		message := strings.Join(missing, " and ") + ` not set: no servers to measure; run eval "$(scripts/services env)" after scripts/services up`
+		if required := os.Getenv("EVENTS_REQUIRE"); strings.Contains(required, "kafka") || strings.Contains(required, "postgres") {
+			t.Fatal(message)
+		}
+		t.Skip(message)
+	}
+	s, err := servers.FromEnv(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, m := range (bench{servers: s, size: tiny}).measurements() {
+		t.Run(m.Name, func(t *testing.T) {
+			result, err := compare.Runner{Rounds: 1}.Run(t.Context(), m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, standing := range result.Standings {
+				if len(standing.Samples) != 1 || standing.Samples[0].Events == 0 {
+					t.Errorf("%s has done nothing: %+v", standing.Name, standing.Samples)
+				}
+			}
+			var report strings.Builder
+			if err := result.Write(&report); err != nil {
+				t.Fatal(err)
+			}
+			t.Log(report.String())
+		})
+	}
+}
+
+func TestOrdersHaveTheSizeThatIsAskedFor(t *testing.T) {
+	for _, size := range []int{250, 1024} {
+		for i, payload := range newPayloads(size) {
+			if len(payload) != size {
+				t.Fatalf("payload %d has %d bytes, not %d: %s", i, len(payload), size, payload)
+			}
+		}
+	}
+}

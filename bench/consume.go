@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed46dd6f11/events"
+	"github.com/seed46dd6f11/events/bench/internal/compare"
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/eventpg"
+)
+
+const consumedBytes = 250
+
+// consumeRaw measures consuming without decoding.
+func (b bench) consumeRaw() compare.Measurement {
+	return b.consumeMeasurement("raw", "payloads are left as they are", contentTypeRaw)
+}
+
+// consumeJSON measures consuming with payloads decoded into a struct.
+func (b bench) consumeJSON() compare.Measurement {
+	return b.consumeMeasurement("json", "JSON decoded into a struct of 7 fields by encoding/json", eventmodels.ContentTypeJSON)
+}
+
+func (b bench) consumeMeasurement(kind, how, contentType string) compare.Measurement {
+	return compare.Measurement{
+		Name:  "consume/" + kind,
+		Title: fmt.Sprintf("%d events of %d bytes consumed by a group of one, handler without work, %s", b.size.consumed, consumedBytes, how),
+		Unit:  "events",
+		Notes: []string{
+			"Timed from the first event to the last one; all read the same topic, whose events have the headers of CloudEvents.",
+			"franz-go: one goroutine polls, marks and commits each second. kafka-go: Reader with GroupID and CommitInterval 1 s, FetchMessage and CommitMessages.",
+		},
+		Open: func(ctx context.Context, c *compare.Cleanup) ([]compare.Contender, error) {
+			topic, err := b.servers.Topic(ctx, c, "consume", partitions)
+			if err != nil {
+				return nil, err
+			}
+			if err := b.fillTopic(ctx, topic, contentType, b.size.consumed); err != nil {
+				return nil, err
+			}
+			read := &consuming{bench: b, topic: topic, decode: contentType == eventmodels.ContentTypeJSON}
+			return []compare.Contender{
+				{Name: ours, Run: read.events},
+				{Name: "franz-go", Peer: true, Run: read.franz},
+				{Name: "kafka-go", Peer: true, Run: read.kafkaGo},
+			}, nil
+		},
+	}
+}
+
+// fillTopic produces n events of consumedBytes.
+func (b bench) fillTopic(ctx context.Context, topic, contentType string, n int) error {
+	var c compare.Cleanup
+	lib := b.newLibrary(&c, nil)
+	payloads, keys := newPayloads(consumedBytes), newKeys()
+	const perCall = 1000
+	err := divide(ctx, 2, (n+perCall-1)/perCall, func(ctx context.Context, _, call int) error {
+		var batch []eventmodels.ProducingEvent
+		for i := call * perCall; i < min((call+1)*perCall, n); i++ {
+			batch = append(batch, encodedEvent{topic: topic, key: keys[i%variety], contentType: contentType, payload: payloads[i%variety]})
+		}
+		return lib.Produce(ctx, eventmodels.ProduceImmediate, batch...)
+	})
+	return errors.Join(err, c.Run(ctx))
+}
+
+// consuming is what the contenders of consume share.
+type consuming struct {
+	bench
+	topic  string
+	decode bool
+}
+
+// counter begins a trial with the first event, and knows when the last one has
+// come.
+type counter struct {
+	trial *compare.Trial
+	want  int64
+	got   atomic.Int64
+	done  chan struct{}
+}
+
+func newCounter(t *compare.Trial, want int) *counter {
+	return &counter{trial: t, want: int64(want), done: make(chan struct{})}
+}
+
+// add is told of an event.
+func (c *counter) add() {
+	c.trial.Begin()
+	if c.got.Add(1) == c.want {
+		close(c.done)
+	}
+}
+
+func (r *consuming) events(ctx context.Context, t *compare.Trial) error {
+	count := newCounter(t, r.size.consumed)
+	lib := r.newLibrary(&t.Cleanup, nil)
+	group := events.NewConsumerGroup(r.servers.Group(&t.Cleanup, "consume"))
+	if r.decode {
+		lib.ConsumeIdempotent(group, eventmodels.OnFailureDiscard, "bench", eventpg.BindTopic[order](r.topic).Handler(
+			func(context.Context, eventmodels.Event[order]) error { count.add(); return nil }))
+	} else {
+		lib.ConsumeIdempotent(group, eventmodels.OnFailureDiscard, "bench", eventpg.BindTopic[[]byte](r.topic).Handler(
+			func(context.Context, eventmodels.Event[[]byte]) error { count.add(); return nil }))
+	}
+	ctx, cancel := patiently(ctx)
+	defer cancel()
+	if err := consume(ctx, &t.Cleanup, lib); err != nil {
+		return err
+	}
+	if err := await(ctx, count.done); err != nil {
+		return fmt.Errorf("%w: %d of %d events have come", err, count.got.Load(), count.want)
+	}
+	t.End(r.size.consumed)
+	return nil
+}
+
+func (r *consuming) franz(ctx context.Context, t *compare.Trial) error {
+	client, err := kgo.NewClient(
+		kgo.SeedBrokers(r.servers.Brokers...),
+		kgo.ConsumerGroup(r.servers.Group(&t.Cleanup, "consume-franz")),
+		kgo.ConsumeTopics(r.topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.AutoCommitMarks(),
+		kgo.AutoCommitInterval(time.Second),
+		kgo.BlockRebalanceOnPoll(),
+	)
+	if err != nil {
+		return err
+	}
+	t.Defer(func(context.Context) error { client.CloseAllowingRebalance(); return nil })
+	ctx, cancel := patiently(ctx)
+	defer cancel()
+	for got := 0; got < r.size.consumed; {
+		fetches := client.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			return fmt.Errorf("%w: %d of %d events have come", err, got, r.size.consumed)
+		}
+		t.Begin()
+		records := fetches.Records()
+		for _, record := range records {
+			if err := r.use(record.Value); err != nil {
+				return err
+			}
+		}
+		got += len(records)
+		client.MarkCommitRecords(records...)
+		client.AllowRebalance()
+	}
+	t.End(r.size.consumed)
+	return nil
+}
+
+func (r *consuming) kafkaGo(ctx context.Context, t *compare.Trial) error {
+	reader := kafka.NewReader(kafka.ReaderConfig{
+		Brokers:        r.servers.Brokers,
+		GroupID:        r.servers.Group(&t.Cleanup, "consume-kafka-go"),
+		Topic:          r.topic,
+		StartOffset:    kafka.FirstOffset,
+		CommitInterval: time.Second,
+		MinBytes:       1,
+		MaxBytes:       10 << 20,
+	})
+	t.Defer(func(context.Context) error { return reader.Close() })
+	ctx, cancel := patiently(ctx)
+	defer cancel()
+	for got := range r.size.consumed {
+		message, err := reader.FetchMessage(ctx)
+		if err != nil {
+			return fmt.Errorf("%w: %d of %d events have come", err, got, r.size.consumed)
+		}
+		t.Begin()
+		if err := r.use(message.Value); err != nil {
+			return err
+		}
+		if err := reader.CommitMessages(ctx, message); err != nil {
+			return err
+		}
+	}
+	t.End(r.size.consumed)
+	return nil
+}
+
+// use is what a peer does with a payload.
+func (r *consuming) use(payload []byte) error {
+	if !r.decode {
+		return nil
+	}
+	var decoded order
+	return json.Unmarshal(payload, &decoded)
+}

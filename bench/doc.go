@@ -1,0 +1,14 @@
+// Bench compares this library with other clients of Kafka and with bare
+// statements in PostgreSQL: all of them in turn, on the same servers, in one
+// run. It prints what each has achieved and the ratio of the medians.
+//
+//	bench/run                       starts servers of its own, and runs everything
+//	bench/run -short                the same in about two minutes
+//	bench/run -run relay -rounds 5  measurements whose name matches
+//
+// It is a module of its own, so that those that the library is compared with
+// stay out of the library's go.mod.
+//
+// What counts is the ratio. The rates are those of a machine that runs broker,
+// database and client on the same few CPUs.
+package main

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/seed46dd6f11/events"
+	"github.com/seed46dd6f11/events/bench/internal/compare"
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/eventpg"
+)
+
+// onceConnections is how many transactions run at the same time.
+const onceConnections = 16
+
+// once measures exactly-once handling: a transaction per event, with its mark
+// and one row of effect.
+func (b bench) once() compare.Measurement {
+	return compare.Measurement{
+		Name:  "once",
+		Title: fmt.Sprintf("%d events handled exactly once, one by one, an effect of one row each, %d at a time", b.size.once, onceConnections),
+		Unit:  "events",
+		Notes: []string{
+			"events reads them from Kafka; timed from the first handler until all effects are committed.",
+			"bare: BEGIN, INSERT of the mark, INSERT of the effect, COMMIT by pgx, without Kafka. pipelined: the same four statements in one pgx.Batch.",
+		},
+		Open: func(ctx context.Context, c *compare.Cleanup) ([]compare.Contender, error) {
+			o, err := b.openOnce(ctx, c)
+			if err != nil {
+				return nil, err
+			}
+			return []compare.Contender{
+				{Name: ours, Run: o.events},
+				{Name: "bare", Peer: true, Run: o.bare(oneByOne)},
+				{Name: "pipelined", Peer: true, Run: o.bare(pipelined)},
+			}, nil
+		},
+	}
+}
+
+// onceOnly is what the contenders of once share.
+type onceOnly struct {
+	bench
+	topic, dsn string
+	pool       *pgxpool.Pool // of the bare contenders
+}
+
+func (b bench) openOnce(ctx context.Context, c *compare.Cleanup) (*onceOnly, error) {
+	o := &onceOnly{bench: b}
+	var err error
+	if o.topic, err = b.servers.Topic(ctx, c, "once", partitions); err != nil {
+		return nil, err
+	}
+	if err := b.fillTopic(ctx, o.topic, eventmodels.ContentTypeJSON, b.size.once); err != nil {
+		return nil, err
+	}
+	if o.dsn, err = b.servers.Database(ctx, c, "once"); err != nil {
+		return nil, err
+	}
+	var migrating compare.Cleanup
+	if _, err := openDB(ctx, &migrating, o.dsn); err != nil {
+		return nil, err
+	}
+	if err := migrating.Run(ctx); err != nil {
+		return nil, err
+	}
+	if o.pool, err = newPool(ctx, c, o.dsn, onceConnections); err != nil {
+		return nil, err
+	}
+	_, err = o.pool.Exec(ctx, `
+		CREATE TABLE effects (order_id bigint, cents bigint);
+		CREATE TABLE bare_marks (LIKE events_marks INCLUDING ALL)`)
+	return o, err
+}
+
+// newPool opens a pool of pgx with connections that are open already, and closes
+// it in the cleanup.
+func newPool(ctx context.Context, c *compare.Cleanup, dsn string, connections int32) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, errors.New("the PostgreSQL connection string cannot be read") // pgx's error would quote it
+	}
+	config.MaxConns, config.MinConns = connections, connections
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	c.Defer(func(context.Context) error { pool.Close(); return nil })
+	return pool, pool.Ping(ctx)
+}
+
+// empty makes room for the next trial.
+func (o *onceOnly) empty(ctx context.Context) error {
+	_, err := o.pool.Exec(ctx, `TRUNCATE effects, events_marks, bare_marks`)
+	return err
+}
+
+// effects counts what has been committed.
+func (o *onceOnly) effects(ctx context.Context) (n int, err error) {
+	err = o.pool.QueryRow(ctx, `SELECT count(*) FROM effects`).Scan(&n)
+	return n, err
+}
+
+const insertEffect = `INSERT INTO effects (order_id, cents) VALUES ($1, $2)`
+
+func (o *onceOnly) events(ctx context.Context, t *compare.Trial) error {
+	if err := o.empty(ctx); err != nil {
+		return err
+	}
+	db, err := openDB(ctx, &t.Cleanup, o.dsn)
+	if err != nil {
+		return err
+	}
+	lib := o.newLibrary(&t.Cleanup, db)
+	lib.SetMaxRunningHandlers(onceConnections)
+	count := newCounter(t, o.size.once)
+	group := events.NewConsumerGroup(o.servers.Group(&t.Cleanup, "once"))
+	lib.ConsumeExactlyOnce(group, eventmodels.OnFailureBlock, "bench", eventpg.BindTopic[order](o.topic).HandlerTx(
+		func(ctx context.Context, tx *eventpg.Tx, e eventmodels.Event[order]) error {
+			count.add()
+			_, err := tx.ExecContext(ctx, insertEffect, e.Payload.ID, e.Payload.Cents)
+			return err
+		}))
+	ctx, cancel := patiently(ctx)
+	defer cancel()
+	if err := consume(ctx, &t.Cleanup, lib); err != nil {
+		return err
+	}
+	if err := await(ctx, count.done); err != nil {
+		return fmt.Errorf("%w: %d of %d events have come", err, count.got.Load(), count.want)
+	}
+	committed := 0
+	err = poll(ctx, func(ctx context.Context) (bool, error) {
+		committed, err = o.effects(ctx)
+		return committed >= o.size.once, err
+	})
+	if err != nil {
+		return err
+	}
+	t.End(o.size.once)
+	if committed != o.size.once {
+		return fmt.Errorf("%d events had %d effects", o.size.once, committed)
+	}
+	return nil
+}
+
+// transaction commits a mark and an effect.
+type transaction func(ctx context.Context, conn *pgxpool.Conn, mark []byte, order int64) error
+
+const insertBareMark = `INSERT INTO bare_marks (k) VALUES ($1) ON CONFLICT DO NOTHING`
+
+func oneByOne(ctx context.Context, conn *pgxpool.Conn, mark []byte, order int64) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, insertBareMark, mark); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, insertEffect, order, order)
+		return err
+	})
+}
+
+func pipelined(ctx context.Context, conn *pgxpool.Conn, mark []byte, order int64) error {
+	var batch pgx.Batch
+	batch.Queue("BEGIN")
+	batch.Queue(insertBareMark, mark)
+	batch.Queue(insertEffect, order, order)
+	batch.Queue("COMMIT")
+	return conn.SendBatch(ctx, &batch).Close()
+}
+
+func (o *onceOnly) bare(commit transaction) func(context.Context, *compare.Trial) error {
+	return func(ctx context.Context, t *compare.Trial) error {
+		if err := o.empty(ctx); err != nil {
+			return err
+		}
+		conns := make([]*pgxpool.Conn, onceConnections)
+		for i := range conns {
+			conn, err := o.pool.Acquire(ctx)
+			if err != nil {
+				return err
+			}
+			defer conn.Release()
+			conns[i] = conn
+		}
+		t.Begin()
+		err := divide(ctx, onceConnections, o.size.once, func(ctx context.Context, worker, n int) error {
+			return commit(ctx, conns[worker], bareMark(int64(n)), int64(n))
+		})
+		if err != nil {
+			return err
+		}
+		t.End(o.size.once)
+		return nil
+	}
+}
+
+// bareMark is as long and as evenly spread as the library's marks.
+func bareMark(id int64) []byte {
+	var number [8]byte
+	binary.LittleEndian.PutUint64(number[:], uint64(id))
+	sum := sha256.Sum256(number[:])
+	return sum[:16]
+}
