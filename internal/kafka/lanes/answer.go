@@ -22,6 +22,9 @@ type answer struct {
 	// answered: it is an answer, and named says whether the request has named
 	// the topic by its id.
 	answered, named bool
+	// gone: the batch was for a topic that was deleted and created again
+	// since. A held topic is well then, as far as anybody knows.
+	gone bool
 	// size is the size of the batch as it was sent, limit what the topic
 	// allows, if it was asked again; else 0.
 	size, limit int
@@ -71,7 +74,7 @@ func (m *machine) settle(now time.Time, b *batch, a answer) {
 		l.state = idle
 		return
 	}
-	if t.replaced(b.sealed.topic) {
+	if a.gone = t.replaced(b.sealed.topic); a.gone {
 		l.forsake()
 	}
 	switch a.outcome {
@@ -138,7 +141,7 @@ func (m *machine) failed(now time.Time, l *lane, a answer) {
 		m.hold(t, l, &HeldError{Topic: t.name, Partition: -1, Reason: a.reason, Err: a.err})
 	}
 	if t.state != open {
-		m.note(notice{kind: noticeReturned, rows: l.trim(t.busy == 1)})
+		m.note(notice{kind: noticeReturned, rows: l.trim(t.busy == 1 && !a.gone)})
 		if l.hand == nil {
 			m.settleTopic(t)
 			return

@@ -21,15 +21,15 @@ func (m *machine) found(now time.Time, name string, info topicInfo) {
 	for i := range leaders {
 		leaders[i] = t.lanes[i].leader
 	}
-	again, evicted := t.adopt(info)
+	again := t.adopt(info)
 	t.tries, t.lookedUp, t.err = 0, now, nil
 	if again {
 		m.note(notice{kind: noticeRecreated, topic: name, after: t.partitions})
 	} else if before > 0 && before < t.partitions {
 		m.note(notice{kind: noticeGrown, topic: name, before: before, after: t.partitions})
 	}
-	if slices.ContainsFunc(evicted, (*lane).pending) {
-		m.shrink(t, evicted)
+	if (again || t.partitions < before) && t.partitions != before && slices.ContainsFunc(t.lanes, (*lane).pending) {
+		m.scatter(t)
 	}
 	for i, l := range t.lanes[:min(before, t.partitions)] {
 		if l.leader == leaders[i] {
@@ -56,11 +56,11 @@ func (m *machine) found(now time.Time, name string, info topicInfo) {
 	m.settleTopic(t)
 }
 
-// shrink gives back all rows of a topic that was created again with fewer
-// partitions: they have to be placed anew, in their order.
-func (m *machine) shrink(t *topic, evicted []*lane) {
-	m.hold(t, nil, &HeldError{Topic: t.name, Partition: -1, Reason: "it was created again with fewer partitions", Err: kerr.UnknownTopicID})
-	for _, l := range evicted {
+// scatter gives back all rows of a topic that was created again with another
+// number of partitions: they have to be placed anew, in their order.
+func (m *machine) scatter(t *topic) {
+	m.hold(t, nil, &HeldError{Topic: t.name, Partition: -1, Reason: "it was created again with another number of partitions", Err: kerr.UnknownTopicID})
+	for _, l := range t.lanes {
 		if l.state == flying {
 			m.note(notice{kind: noticeReturned, rows: l.drain()})
 		} else {

@@ -56,8 +56,8 @@ func (m *machine) resume(name string) {
 	}
 }
 
-// evict empties the lane of a partition that is gone. Its rows come back to be
-// placed anew, also those that were perhaps written: the log is gone.
+// evict empties a lane whose rows are to be placed anew, also those that were
+// perhaps written: the log is gone. The lane is not flying.
 func (m *machine) evict(l *lane) {
 	var rows []*row
 	if l.hand != nil {

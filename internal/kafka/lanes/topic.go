@@ -141,9 +141,8 @@ func (t *topic) nextSticky() int {
 }
 
 // adopt takes over what metadata says. It reports whether the topic is another
-// than before; evicted are the lanes of partitions that are gone.
-func (t *topic) adopt(info topicInfo) (again bool, evicted []*lane) {
-	before := t.partitions
+// than before.
+func (t *topic) adopt(info topicInfo) (again bool) {
 	again = t.replaced(info.id)
 	t.id = info.id
 	if again {
@@ -166,11 +165,10 @@ func (t *topic) adopt(info topicInfo) (again bool, evicted []*lane) {
 	}
 	// Partitions are never taken away from a topic, but brokers without
 	// topic ids cannot say that it is another.
-	if n := len(info.partitions); n > before || again || t.id == (topicID{}) {
+	if n := len(info.partitions); n > t.partitions || again || t.id == (topicID{}) {
 		t.partitions = n
-		evicted = t.lanes[n:]
 	}
-	return again, evicted
+	return again
 }
 
 // wanted reports whether anything depends on the next lookup.
