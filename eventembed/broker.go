@@ -131,6 +131,11 @@ func (b *Broker) clusterOptions() []kfake.Opt {
 	if b.config.logger != nil {
 		opts = append(opts, kfake.WithLogger(clusterLogger{b.config.logger}))
 	}
+	for name, option := range sessionTimeouts {
+		if d, ok, err := b.config.milliseconds(name); ok && err == nil {
+			opts = append(opts, option(d))
+		}
+	}
 	if len(b.config.users) > 0 {
 		opts = append(opts, kfake.EnableSASL())
 		for _, u := range b.config.users {

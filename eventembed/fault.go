@@ -69,7 +69,7 @@ func (f *Fault) Wait(ctx context.Context, n int) error {
 		case <-waiting.Done():
 		}
 	}()
-	if f.effect.Wait(waiting, n) == nil {
+	if f.effect.Wait(waiting, n) == nil || f.Hits() >= n {
 		return nil
 	}
 	return context.Cause(waiting)

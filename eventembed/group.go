@@ -82,9 +82,19 @@ func (b *Broker) Coordinator(group string) int32 {
 	return node
 }
 
-// MoveCoordinators chooses the groups' coordinators anew, so that clients must
-// look for them again. A cluster of one node has nothing to choose from.
-func (b *Broker) MoveCoordinators() { b.cluster.RehashCoordinators() }
+// MoveCoordinator gives a group another coordinator, so that clients must look
+// for it again, and returns its node id. Other groups' coordinators may move
+// as well. In a cluster of one node nothing moves. After Close it returns -1.
+func (b *Broker) MoveCoordinator(group string) int32 {
+	before := b.Coordinator(group)
+	for len(b.listeners) > 1 {
+		b.cluster.RehashCoordinators()
+		if now := b.Coordinator(group); now != before || now < 0 {
+			return now
+		}
+	}
+	return before
+}
 
 func newGroup(info *kfake.GroupInfo) Group {
 	g := Group{

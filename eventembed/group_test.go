@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -11,14 +12,15 @@ import (
 )
 
 func TestGroupIsSeenAsItIs(t *testing.T) {
-	b := start(t, eventembed.Brokers(3), eventembed.Topics(2, "orders"))
+	b := start(t, eventembed.Brokers(3), eventembed.Topics(2, "orders"), eventembed.Config("group.min.session.timeout.ms", "500"))
 	if _, ok := b.Group("billing"); ok {
 		t.Fatal("a group that nobody has joined")
 	}
 	expect(t, "committed", b.Committed("billing", "orders", 0), -1)
 	produceTo(t, b, "orders", 1, "a")
 
-	cl := client(t, b, kgo.ClientID("one"), kgo.ConsumerGroup("billing"), kgo.ConsumeTopics("orders"), kgo.DisableAutoCommit())
+	cl := client(t, b, kgo.ClientID("one"), kgo.ConsumerGroup("billing"), kgo.ConsumeTopics("orders"), kgo.DisableAutoCommit(),
+		kgo.SessionTimeout(time.Second), kgo.HeartbeatInterval(200*time.Millisecond))
 	consume(t, cl, 1)
 	g, err := b.WaitForGroup(within(t), "billing", func(g eventembed.Group) bool { return g.State == "Stable" })
 	if err != nil {
@@ -37,14 +39,25 @@ func TestGroupIsSeenAsItIs(t *testing.T) {
 		t.Fatalf("got %+v", c)
 	}
 
-	if n := b.Coordinator("billing"); n < 0 || n > 2 {
-		t.Errorf("coordinator %d", n)
+	before := b.Coordinator("billing")
+	if before < 0 || before > 2 {
+		t.Errorf("coordinator %d", before)
 	}
-	b.MoveCoordinators()
+	after := b.MoveCoordinator("billing")
+	if after < 0 || after > 2 || after == before || after != b.Coordinator("billing") {
+		t.Errorf("the coordinator moved from %d to %d and is %d", before, after, b.Coordinator("billing"))
+	}
 	cl.Close()
 	if _, err := b.WaitForGroup(within(t), "billing", func(g eventembed.Group) bool { return len(g.Members) == 0 }); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestTheCoordinatorOfASingleBrokerStays(t *testing.T) {
+	b := start(t)
+	expect(t, "coordinator", b.MoveCoordinator("g"), 0)
+	b.Close()
+	expect(t, "coordinator after Close", b.MoveCoordinator("g"), -1)
 }
 
 func TestWaitForGroupEnds(t *testing.T) {

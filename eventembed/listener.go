@@ -119,10 +119,7 @@ func (l *listener) cut() {
 
 // restore opens the port again if it is closed.
 func (l *listener) restore() error {
-	l.mu.Lock()
-	open := l.port != nil
-	l.mu.Unlock()
-	if open {
+	if l.open() {
 		return nil
 	}
 	port, err := l.broker.config.listen("tcp", l.addr.String())
@@ -131,6 +128,13 @@ func (l *listener) restore() error {
 	}
 	l.serve(port)
 	return nil
+}
+
+// open says whether the port is open: the node is not cut.
+func (l *listener) open() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.port != nil
 }
 
 func (l *listener) forget(c *conn) {

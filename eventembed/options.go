@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
 )
 
 // Option changes how [Start] starts a broker.
@@ -58,7 +62,32 @@ func (c *config) validate() error {
 			return fmt.Errorf("eventembed: Topics(%d, %q): a topic has at least one partition", t.partitions, t.name)
 		}
 	}
+	for name := range sessionTimeouts {
+		if _, _, err := c.milliseconds(name); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// sessionTimeouts are the limits for the session timeouts of classic groups,
+// which the cluster wants as options.
+var sessionTimeouts = map[string]func(time.Duration) kfake.Opt{
+	"group.min.session.timeout.ms": kfake.GroupMinSessionTimeout,
+	"group.max.session.timeout.ms": kfake.GroupMaxSessionTimeout,
+}
+
+// milliseconds reads a configuration value; false if it is not set.
+func (c *config) milliseconds(name string) (time.Duration, bool, error) {
+	value, ok := c.configs[name]
+	if !ok {
+		return 0, false, nil
+	}
+	n, err := strconv.ParseInt(value, 10, 32)
+	if err != nil || n < 1 {
+		return 0, false, fmt.Errorf("eventembed: Config(%q, %q): not a number of milliseconds", name, value)
+	}
+	return time.Duration(n) * time.Millisecond, true, nil
 }
 
 // listen is net.Listen or the network's.
@@ -125,7 +154,8 @@ func Topics(partitions int, names ...string) Option {
 func AutoCreateTopics() Option { return func(c *config) { c.auto = true } }
 
 // Config sets a configuration value of the brokers by Kafka's name for it, for
-// example "message.max.bytes" (default 1048588) or
+// example "message.max.bytes" (default 1048588),
+// "group.min.session.timeout.ms" (default 6000) or
 // "group.consumer.session.timeout.ms" (default 45000). Names that the cluster
 // has no use for are ignored.
 func Config(name, value string) Option { return func(c *config) { c.configs[name] = value } }

@@ -93,6 +93,40 @@ func TestCutOneNodeOfThree(t *testing.T) {
 	expect(t, "leader epoch", partitions[0].LeaderEpoch, 2)
 }
 
+func TestTheOtherNodesTakeOver(t *testing.T) {
+	b := start(t, eventembed.Brokers(3), eventembed.Topics(6, "orders"), eventembed.Topics(6, "other"))
+	if err := b.Cut(0, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.MoveLeaders(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.MoveLeaders(1); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.MoveLeaders(2); err == nil {
+		t.Error("leaders moved to nodes that are cut")
+	}
+	for _, topic := range []string{"orders", "other"} {
+		partitions, err := b.Partitions(topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range partitions {
+			expect(t, topic, p.Leader, 2)
+		}
+	}
+	produce(t, client(t, b), "orders", "a")
+	for b.Coordinator("g") != 2 {
+		b.MoveCoordinator("g")
+	}
+	consume(t, client(t, b, kgo.ConsumerGroup("g"), kgo.ConsumeTopics("orders")), 1)
+
+	if err := start(t).MoveLeaders(0); err == nil {
+		t.Error("leaders moved to no other node")
+	}
+}
+
 func TestCutAndRestoreErrors(t *testing.T) {
 	b := start(t, eventembed.Brokers(2))
 	if b.Cut(2) == nil || b.Cut(-1) == nil || b.Restore(0, 5) == nil {

@@ -121,6 +121,43 @@ func (b *Broker) MoveLeader(topic string, partition, node int32) error {
 	})
 }
 
+// MoveLeaders gives the partitions that a node leads to the nodes that are not
+// cut, in turn: what Kafka does when a broker is gone. It fails when there is
+// no other node, or none that is not cut. Groups' coordinators stay; see
+// [Broker.MoveCoordinator].
+func (b *Broker) MoveLeaders(from int32) error {
+	var to []int32
+	for _, l := range b.listeners {
+		if l.node != from && l.open() {
+			to = append(to, l.node)
+		}
+	}
+	if len(to) == 0 {
+		return fmt.Errorf("eventembed: move the leaders away from node %d: there is no other node within reach", from)
+	}
+	return b.call(func() error {
+		all := kmsg.NewPtrMetadataRequest()
+		all.Topics = nil // says all
+		resp, err := b.ask(all)
+		if err != nil {
+			return fmt.Errorf("eventembed: move the leaders away from node %d: %w", from, err)
+		}
+		next := 0
+		for _, t := range resp.(*kmsg.MetadataResponse).Topics {
+			for _, p := range t.Partitions {
+				if p.Leader != from || t.Topic == nil {
+					continue
+				}
+				if err := b.cluster.MoveTopicPartition(*t.Topic, p.Partition, to[next%len(to)]); err != nil {
+					return fmt.Errorf("eventembed: move the leader in topic %s: %w", *t.Topic, err)
+				}
+				next++
+			}
+		}
+		return nil
+	})
+}
+
 // DeleteRecords removes what a partition stores below an offset, as retention
 // does; -1 removes everything. The error wraps kerr.OffsetOutOfRange if the
 // offset is above the end.
