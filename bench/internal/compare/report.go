@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // WriteHead writes what all measurements have in common, facts a line each.
@@ -85,7 +84,7 @@ func (r Result) table() table {
 		}
 		if latencies {
 			for _, q := range []float64{0.5, 0.99} {
-				spread := over(s.Samples, func(s Sample) time.Duration { return s.Quantile(q) })
+				spread := over(s.Samples, func(s Sample) float64 { return s.Quantile(q).Seconds() * 1000 })
 				row = append(row, millis(spread.Min), millis(spread.Median), millis(spread.Max))
 			}
 		}
@@ -106,9 +105,7 @@ func ratio(a, b float64) string {
 	return fmt.Sprintf("%.2f", a/b)
 }
 
-func millis(d time.Duration) string {
-	return fmt.Sprintf("%.2f", float64(d)/float64(time.Millisecond))
-}
+func millis(ms float64) string { return fmt.Sprintf("%.2f", ms) }
 
 // thousands writes a number that is not negative without decimals: 45,834.
 func thousands(v float64) string {

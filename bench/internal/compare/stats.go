@@ -1,27 +1,27 @@
 package compare
 
 import (
-	"cmp"
 	"slices"
 	"time"
 )
 
 // Spread is what a value was in several rounds.
-type Spread[V cmp.Ordered] struct{ Min, Median, Max V }
+type Spread struct{ Min, Median, Max float64 }
 
 // spreadOf returns the spread of values; the median of an even number of them
-// is the lower of the two in the middle. It is zero if there are none.
-func spreadOf[V cmp.Ordered](values []V) Spread[V] {
+// is between the two in the middle. It is zero if there are none.
+func spreadOf(values []float64) Spread {
 	if len(values) == 0 {
-		return Spread[V]{}
+		return Spread{}
 	}
 	sorted := slices.Sorted(slices.Values(values))
-	return Spread[V]{Min: sorted[0], Median: sorted[(len(sorted)-1)/2], Max: sorted[len(sorted)-1]}
+	n := len(sorted)
+	return Spread{Min: sorted[0], Median: (sorted[(n-1)/2] + sorted[n/2]) / 2, Max: sorted[n-1]}
 }
 
 // over is the spread of a value of each sample.
-func over[V cmp.Ordered](samples []Sample, value func(Sample) V) Spread[V] {
-	values := make([]V, len(samples))
+func over(samples []Sample, value func(Sample) float64) Spread {
+	values := make([]float64, len(samples))
 	for i, s := range samples {
 		values[i] = value(s)
 	}

@@ -8,13 +8,13 @@ import (
 func TestSpread(t *testing.T) {
 	for _, c := range []struct {
 		values []float64
-		want   Spread[float64]
+		want   Spread
 	}{
-		{nil, Spread[float64]{}},
-		{[]float64{5}, Spread[float64]{5, 5, 5}},
-		{[]float64{9, 1}, Spread[float64]{1, 1, 9}},
-		{[]float64{7, 3, 5}, Spread[float64]{3, 5, 7}},
-		{[]float64{4, 1, 3, 2}, Spread[float64]{1, 2, 4}},
+		{nil, Spread{}},
+		{[]float64{5}, Spread{5, 5, 5}},
+		{[]float64{9, 1}, Spread{1, 5, 9}},
+		{[]float64{7, 3, 5}, Spread{3, 5, 7}},
+		{[]float64{4, 1, 3, 2}, Spread{1, 2.5, 4}},
 	} {
 		if got := spreadOf(c.values); got != c.want {
 			t.Errorf("spreadOf(%v) = %v, want %v", c.values, got, c.want)
