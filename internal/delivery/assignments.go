@@ -54,17 +54,7 @@ func (e *Engine) Lost(partitions []kafka.TopicPartition) {
 	if len(ps) == 0 {
 		return
 	}
-	e.mu.Lock()
-	for _, p := range ps {
-		e.s.end(p, time.Now())
-	}
-	e.s.interrupt(among(ps), errLost)
-	flying := e.cancelCommit(ps)
-	e.unlock()
-	if flying {
-		e.enterGate(context.Background()) // it has returned
-		e.leaveGate()
-	}
+	e.endNow(ps, errLost)
 }
 
 func among(ps []*partition) func(*partition) bool {
@@ -132,35 +122,60 @@ func (e *Engine) awaitQuiet(ctx context.Context, ps []*partition, cause error) {
 func (e *Engine) endEpochs(ctx context.Context, ps []*partition) {
 	const attempts = 3
 	if !e.enterGate(ctx) {
-		e.mu.Lock()
-		e.cancelCommit(ps)
-		e.mu.Unlock()
-		e.enterGate(context.Background()) // a commit returns soon after its ctx
+		e.reportUncommitted(e.endNow(ps, errRevoked), ctx.Err())
+		return
 	}
 	defer e.leaveGate()
-	var err error
-	for i := range attempts {
+	err := ctx.Err()
+	for i := 0; i < attempts && ctx.Err() == nil; i++ {
 		if i > 0 {
 			select {
 			case <-ctx.Done():
 			case <-time.After(e.cfg.Limits.Probe.Min):
 			}
 		}
-		if ctx.Err() != nil {
-			break
-		}
 		if err = e.commitDirty(ctx); err == nil {
 			break
 		}
 	}
-	if err != nil {
-		e.log.Warn("events: the last offsets of partitions could not be committed; what was done since the last commit is done again by their next owner",
-			slog.String("group", e.cfg.Group), slog.Int("partitions", len(ps)), slog.Any("error", err))
-	}
-	now := time.Now()
 	e.mu.Lock()
+	uncommitted := e.end(ps)
+	e.unlock()
+	e.reportUncommitted(uncommitted, err)
+}
+
+// endNow ends epochs without the gate, with handlers still running and a commit
+// on its way: the handlers' contexts are cancelled, and the commit, if it
+// concerns one of the partitions, has returned when endNow does.
+func (e *Engine) endNow(ps []*partition, cause error) (uncommitted int) {
+	e.mu.Lock()
+	uncommitted = e.end(ps)
+	e.s.interrupt(among(ps), cause)
+	flying := e.cancelCommit(ps)
+	e.unlock()
+	if flying {
+		e.enterGate(context.Background()) // it returns soon after its ctx has ended
+		e.leaveGate()
+	}
+	return uncommitted
+}
+
+// end ends epochs, and returns how many have something to commit. The caller
+// has mu.
+func (e *Engine) end(ps []*partition) (uncommitted int) {
+	now := time.Now()
 	for _, p := range ps {
+		if p.dirty {
+			uncommitted++
+		}
 		e.s.end(p, now)
 	}
-	e.unlock()
+	return uncommitted
+}
+
+func (e *Engine) reportUncommitted(partitions int, err error) {
+	if partitions > 0 {
+		e.log.Warn("events: the last offsets of partitions could not be committed; what was done since the last commit is done again by their next owner",
+			slog.String("group", e.cfg.Group), slog.Int("partitions", partitions), slog.Any("error", err))
+	}
 }

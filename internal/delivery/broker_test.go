@@ -181,6 +181,24 @@ func (b *broker) commitCount() int {
 	return b.commits
 }
 
+func (b *broker) pollCount() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.polls
+}
+
+func (b *broker) noted(list *[]string) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(*list)
+}
+
+func (b *broker) positionOf(tp kafka.TopicPartition) int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.position[tp]
+}
+
 // assign gives partitions to the engine, read from where they were committed.
 // No poll may be on its way back; synctest.Wait sees to that.
 func (b *broker) assign(e *Engine, tps ...kafka.TopicPartition) {

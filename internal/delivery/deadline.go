@@ -69,3 +69,10 @@ func (c *runContext) end(cause error) {
 		c.cancel(cause)
 	}
 }
+
+// interrupted returns why the context is over.
+func (c *runContext) interrupted() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cause
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -190,3 +191,10 @@ func (f *fixture) wantLogged(n int, text string) {
 		f.t.Errorf("a body was logged:\n%s", f.log())
 	}
 }
+
+func recordOf(offset int64) *kafka.Record {
+	return &kafka.Record{Topic: "orders", Offset: offset, LeaderEpoch: 3, Value: []byte("secret body")}
+}
+
+// exitGoroutine is what t.FailNow does.
+func exitGoroutine() { runtime.Goexit() }

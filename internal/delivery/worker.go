@@ -74,6 +74,9 @@ func (e *Engine) run(w *worker) {
 		w.ms = append(w.ms, m)
 	}
 	if w.ended.err == nil {
+		w.ended.err = w.ctx.interrupted() // its epoch has ended meanwhile
+	}
+	if w.ended.err == nil {
 		w.ended.ran = true
 		w.ended.err = runSafely(w)
 	}

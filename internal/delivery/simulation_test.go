@@ -1,0 +1,524 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/backoff"
+	"github.com/seed46dd6f11/events/internal/kafka"
+)
+
+// The simulation: members of a group (engines) take partitions from each other,
+// lose them, restart, while their handlers succeed, fail, hang and find their
+// servers away, and commits are slow or fail. It asserts, at each call of a
+// handler and each commit:
+//
+//   - an offset is committed only by the owner, and never past an event that
+//     is not done, in this epoch, by every handler;
+//   - in an epoch no event that is done is delivered again, and none is
+//     delivered twice at a time;
+//   - the window's span and the handlers' concurrency hold;
+//
+// and at the end that every event was done by every handler, and is committed.
+type simulation struct {
+	t     *testing.T
+	slots *Slots
+
+	mu       sync.Mutex
+	rnd      *rand.Rand
+	logs     map[kafka.TopicPartition]*simLog
+	free     []kafka.TopicPartition // owned by nobody
+	running  map[simRunning]int
+	away     bool
+	calm     bool // no more faults
+	problems int
+}
+
+type simRunning struct {
+	engine  *Engine
+	handler string
+}
+
+type simKey struct {
+	offset  int64
+	handler string
+}
+
+type simLog struct {
+	records   []*kafka.Record
+	end       int64
+	committed int64
+	done      []map[string]bool // by record and handler, in any epoch
+}
+
+// simMember is a member: its engine's Source and Committer.
+type simMember struct {
+	s      *simulation
+	name   string
+	engine *Engine
+	owned  map[kafka.TopicPartition]*simEpoch
+	ended  map[kafka.TopicPartition]time.Time
+	wake   chan struct{}
+}
+
+// simEpoch is one assignment of a partition.
+type simEpoch struct {
+	start, position int64
+	lowest          int // record that is not done
+	paused, over    bool
+	running, done   map[simKey]bool
+	given           map[simKey]bool // up, which is done, too
+}
+
+const simSpan = 40
+
+func (s *simulation) fail(format string, args ...any) {
+	if s.problems++; s.problems < 10 {
+		s.t.Errorf(format, args...)
+	}
+}
+
+// chance is true in n of 100 cases. The caller has the lock.
+func (s *simulation) chance(n int) bool { return s.rnd.IntN(100) < n }
+
+func (s *simulation) dice(n int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rnd.IntN(n)
+}
+
+var simHandlers = []struct {
+	name, topic string
+	onFailure   eventmodels.OnFailure
+	concurrency int
+}{
+	{"a", "orders", eventmodels.OnFailureDiscard, 0},
+	{"b", "orders", eventmodels.OnFailureBlock, 2},
+	{"c", "audit", eventmodels.OnFailureDiscard, 1},
+}
+
+func handlersOf(topic kafka.WireTopic) (all []string) {
+	for _, h := range simHandlers {
+		if h.topic == string(topic) {
+			all = append(all, h.name)
+		}
+	}
+	return all
+}
+
+// handle is every handler.
+func (m *simMember) handle(ctx context.Context, handler string, concurrency int, msg *eventmodels.Message) error {
+	s := m.s
+	tp, key := at(msg.Topic, msg.Partition), simKey{msg.Offset, handler}
+	s.mu.Lock()
+	ep := m.owned[tp]
+	if ep == nil || ep.over {
+		if since := m.ended[tp]; time.Since(since) > 0 { // else it was on its way
+			s.fail("%s: %v of %v started %v after its epoch", m.name, key, tp, time.Since(since))
+		}
+		s.mu.Unlock()
+		return nil
+	}
+	engine := simRunning{m.engine, handler}
+	if ep.running[key] || ep.done[key] && !ep.given[key] {
+		s.fail("%s: %v of %v delivered again", m.name, key, tp)
+	}
+	ep.running[key] = true
+	log := s.logs[tp]
+	for ep.isDone(log.records[ep.lowest].Offset, tp.Topic) {
+		ep.lowest++
+	}
+	if here := log.at(msg.Offset); here >= ep.lowest+simSpan {
+		s.fail("%s: record %d of %v is delivered while %d is not done", m.name, here, tp, ep.lowest)
+	}
+	s.running[engine]++
+	if n := s.running[engine]; concurrency > 0 && n > concurrency {
+		s.fail("%s: %d of %s at a time", m.name, n, handler)
+	}
+	took, deaf, result := s.outcome(handler, msg.Attempt)
+	s.mu.Unlock()
+
+	if deaf {
+		time.Sleep(took)
+	} else {
+		select {
+		case <-time.After(took):
+		case <-ctx.Done():
+			result = ctx.Err()
+		}
+	}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running[engine]--
+	delete(ep.running, key)
+	if gaveUp := eventmodels.GetErrorHandling(result) == eventmodels.DoNotRetry; result == nil || gaveUp {
+		ep.done[key] = true
+		ep.given[key] = gaveUp // unless the servers turn out to be away
+		log.done[log.at(msg.Offset)][handler] = true
+	}
+	return result
+}
+
+// outcome says how a call ends. The caller has the lock.
+func (s *simulation) outcome(handler string, attempt int) (took time.Duration, deaf bool, err error) {
+	took = time.Duration(s.rnd.IntN(300)) * time.Millisecond
+	if s.calm {
+		return 0, false, nil
+	}
+	switch {
+	case s.chance(1):
+		took, deaf = time.Duration(s.rnd.IntN(20))*time.Second, true
+	case s.chance(30):
+		took = 0
+	}
+	switch {
+	case s.away:
+		err = errAway
+	case s.chance(5):
+		err = errConflict
+	case s.chance(10) && attempt < 4:
+		err = errTest
+	case s.chance(3) && handler != "b": // that would block for good
+		err = eventmodels.SetErrorHandling(errTest, eventmodels.DoNotRetry)
+	}
+	return took, deaf, err
+}
+
+func (ep *simEpoch) isDone(offset int64, topic kafka.WireTopic) bool {
+	for _, h := range handlersOf(topic) {
+		if !ep.done[simKey{offset, h}] {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *simLog) at(offset int64) int {
+	i, _ := slices.BinarySearchFunc(l.records, offset, func(r *kafka.Record, o int64) int { return int(r.Offset - o) })
+	return i
+}
+
+func (m *simMember) Commit(ctx context.Context, offsets map[kafka.TopicPartition]kafka.Offset) error {
+	s := m.s
+	s.mu.Lock()
+	var slow time.Duration
+	failing := false
+	if !s.calm {
+		slow, failing = time.Duration(s.rnd.IntN(200))*time.Millisecond, s.chance(10)
+		if s.chance(3) {
+			slow *= 30
+		}
+	}
+	s.mu.Unlock()
+	select {
+	case <-time.After(slow):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if failing {
+		return errTest
+	}
+	for tp, o := range offsets {
+		ep, log := m.owned[tp], s.logs[tp]
+		if ep == nil {
+			s.fail("%s commits %v, which it does not own", m.name, tp)
+			continue
+		}
+		for _, r := range log.records[min(ep.lowest, len(log.records)):] {
+			if r.Offset < o.At && !ep.isDone(r.Offset, tp.Topic) {
+				s.fail("%s commits %d of %v, but %d is not done", m.name, o.At, tp, r.Offset)
+			}
+		}
+		if o.At < log.committed || o.At > log.end {
+			s.fail("%s commits %d of %v after %d, the end is %d", m.name, o.At, tp, log.committed, log.end)
+		}
+		log.committed = o.At
+	}
+	return nil
+}
+
+func (m *simMember) Poll(ctx context.Context, maxRecords int) ([]kafka.Fetched, error) {
+	for {
+		m.s.mu.Lock()
+		fetched := m.fetch(maxRecords)
+		wake := m.wake
+		m.s.mu.Unlock()
+		if len(fetched) > 0 {
+			return fetched, nil
+		}
+		select {
+		case <-wake:
+		case <-time.After(50 * time.Millisecond): // records are produced without a bell
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (m *simMember) fetch(maxRecords int) (all []kafka.Fetched) {
+	for tp, ep := range m.owned {
+		log := m.s.logs[tp]
+		if ep.over || ep.paused || ep.position >= log.end || maxRecords == 0 {
+			continue
+		}
+		f := kafka.Fetched{TopicPartition: tp, Next: kafka.Offset{At: log.end}}
+		for _, r := range log.records[log.at(ep.position):] {
+			if len(f.Records) == maxRecords {
+				f.Next.At = r.Offset
+				break
+			}
+			f.Records = append(f.Records, r)
+		}
+		maxRecords -= len(f.Records)
+		ep.position = f.Next.At
+		all = append(all, f)
+	}
+	return all
+}
+
+func (m *simMember) Pause(tps []kafka.TopicPartition)  { m.pause(tps, true) }
+func (m *simMember) Resume(tps []kafka.TopicPartition) { m.pause(tps, false) }
+
+func (m *simMember) pause(tps []kafka.TopicPartition, paused bool) {
+	m.s.mu.Lock()
+	defer m.s.mu.Unlock()
+	for _, tp := range tps {
+		if ep := m.owned[tp]; ep != nil {
+			ep.paused = paused
+		}
+	}
+	close(m.wake)
+	m.wake = make(chan struct{})
+}
+
+// start makes a new engine for the member.
+func (m *simMember) start() {
+	cfg := Config{
+		Group: "billing", Slots: m.s.slots, Decode: decode, Fault: faultOf,
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Healthy: func(context.Context) error {
+			m.s.mu.Lock()
+			defer m.s.mu.Unlock()
+			if m.s.away {
+				return errAway
+			}
+			return nil
+		},
+		Limits: Limits{WindowRecords: simSpan, PollRecords: 60, LowBacklog: 5, Revocation: 3 * time.Second, Shutdown: 3 * time.Second, CommitTimeout: 4 * time.Second},
+	}
+	for _, h := range simHandlers {
+		cfg.Handlers = append(cfg.Handlers, &Handler{
+			Name: h.name, Topic: h.topic, WireTopic: kafka.WireTopic(h.topic), OnFailure: h.onFailure,
+			Concurrency: h.concurrency, QueueDepth: 7, Backoff: backoff.Schedule{Min: 100 * time.Millisecond, Max: time.Second},
+			Run: func(ctx context.Context, ms []*eventmodels.Message) error {
+				return m.handle(ctx, h.name, h.concurrency, ms[0])
+			},
+		})
+	}
+	e, err := New(cfg)
+	if err != nil {
+		m.s.t.Error(err)
+		return
+	}
+	m.engine = e
+	e.Start(m, m)
+}
+
+// take takes some of the partitions that are free.
+func (m *simMember) take(n int) {
+	time.Sleep(time.Millisecond) // a poll that is on its way back has arrived
+	s := m.s
+	s.mu.Lock()
+	s.rnd.Shuffle(len(s.free), func(i, j int) { s.free[i], s.free[j] = s.free[j], s.free[i] })
+	n = min(n, len(s.free))
+	tps := slices.Clone(s.free[:n])
+	s.free = s.free[n:]
+	for _, tp := range tps {
+		from := s.logs[tp].committed
+		m.owned[tp] = &simEpoch{start: from, position: from, lowest: s.logs[tp].at(from), over: true, running: map[simKey]bool{}, done: map[simKey]bool{}, given: map[simKey]bool{}}
+	}
+	s.mu.Unlock()
+	m.engine.Assigned(context.Background(), tps)
+	s.mu.Lock()
+	for _, tp := range tps {
+		m.owned[tp].over = false
+	}
+	s.mu.Unlock()
+}
+
+// some picks some of the member's partitions, which are not fetched any more.
+func (m *simMember) some(share int) (tps []kafka.TopicPartition) {
+	m.s.mu.Lock()
+	defer m.s.mu.Unlock()
+	for tp := range m.owned {
+		if m.s.chance(share) {
+			tps = append(tps, tp)
+		}
+	}
+	return tps
+}
+
+func (m *simMember) disown(tps []kafka.TopicPartition) {
+	m.s.mu.Lock()
+	defer m.s.mu.Unlock()
+	for _, tp := range tps {
+		delete(m.owned, tp)
+		m.ended[tp] = time.Now()
+		m.s.free = append(m.s.free, tp)
+	}
+}
+
+func (m *simMember) revoke(share int) {
+	tps := m.some(share)
+	m.s.mu.Lock()
+	for _, tp := range tps {
+		m.owned[tp].position = 1 << 60 // nothing is fetched any more; what runs may end
+	}
+	m.s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	m.engine.Revoked(ctx, tps)
+	m.disown(tps)
+}
+
+func (m *simMember) lose() {
+	tps := m.some(40)
+	m.s.mu.Lock()
+	for _, tp := range tps {
+		m.owned[tp].over = true
+		m.ended[tp] = time.Now()
+	}
+	m.s.mu.Unlock()
+	m.engine.Lost(tps)
+	m.disown(tps)
+}
+
+func (m *simMember) restart() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(m.s.dice(5000))*time.Millisecond)
+	defer cancel()
+	m.engine.Drain(ctx)
+	m.revoke(100)
+	m.engine.Stop()
+	m.start()
+}
+
+func (m *simMember) live(until time.Time) {
+	for time.Now().Before(until) {
+		time.Sleep(time.Duration(m.s.dice(3000)) * time.Millisecond)
+		switch n := m.s.dice(100); {
+		case n < 50:
+			m.take(1 + m.s.dice(4))
+		case n < 80:
+			m.revoke(50)
+		case n < 95:
+			m.lose()
+		default:
+			m.restart()
+		}
+	}
+}
+
+func (s *simulation) produce(until time.Time) {
+	for time.Now().Before(until) {
+		time.Sleep(200 * time.Millisecond)
+		s.mu.Lock()
+		for tp, log := range s.logs {
+			for range s.rnd.IntN(4) {
+				log.records = append(log.records, &kafka.Record{Topic: string(tp.Topic), Partition: tp.Partition, Offset: log.end})
+				log.done = append(log.done, map[string]bool{})
+				log.end++
+			}
+			if s.chance(20) {
+				log.end++ // a control record
+			}
+		}
+		if s.chance(3) {
+			s.away = !s.away
+		}
+		s.mu.Unlock()
+	}
+}
+
+func TestSimulation(t *testing.T) {
+	first, runs := uint64(1), uint64(25)
+	if testing.Short() {
+		runs = 3
+	}
+	if n, err := strconv.ParseUint(os.Getenv("DELIVERY_SEED"), 10, 64); err == nil {
+		first, runs = n, 1
+	}
+	for seed := first; seed < first+runs; seed++ {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			bubble(t, func(t *testing.T) { simulate(t, seed) })
+		})
+	}
+}
+
+func simulate(t *testing.T, seed uint64) {
+	s := &simulation{
+		t: t, slots: NewSlots(8), rnd: rand.New(rand.NewPCG(seed, 0)),
+		logs: map[kafka.TopicPartition]*simLog{}, running: map[simRunning]int{},
+	}
+	for p := range int32(3) {
+		for _, topic := range []string{"orders", "audit"} {
+			s.logs[at(topic, p)] = &simLog{}
+			s.free = append(s.free, at(topic, p))
+		}
+	}
+	var members []*simMember
+	var wait sync.WaitGroup
+	until := time.Now().Add(time.Minute)
+	for _, name := range []string{"one", "two"} {
+		m := &simMember{s: s, name: name, owned: map[kafka.TopicPartition]*simEpoch{}, ended: map[kafka.TopicPartition]time.Time{}, wake: make(chan struct{})}
+		members = append(members, m)
+		m.start()
+		wait.Go(func() { m.live(until) })
+	}
+	wait.Go(func() { s.produce(until) })
+	wait.Wait()
+
+	s.mu.Lock()
+	s.calm, s.away = true, false
+	s.mu.Unlock()
+	members[0].take(10)
+	time.Sleep(3 * time.Minute)
+	synctest.Wait()
+	for _, m := range members {
+		if left := m.engine.Drain(context.Background()); len(left) > 0 {
+			t.Errorf("%s abandoned %v", m.name, left)
+		}
+		m.engine.Stop()
+	}
+	for tp, log := range s.logs {
+		for i, done := range log.done {
+			for _, h := range handlersOf(tp.Topic) {
+				if !done[h] {
+					s.fail("%s was never done with %d of %v", h, log.records[i].Offset, tp)
+				}
+			}
+		}
+		if log.committed != log.end {
+			s.fail("%v is committed up to %d of %d", tp, log.committed, log.end)
+		}
+	}
+	if n := s.slots.used; n != 0 {
+		t.Errorf("%d shared slots are still taken", n)
+	}
+	if s.problems > 0 {
+		t.Logf("DELIVERY_SEED=%d", seed)
+	}
+}
