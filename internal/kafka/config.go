@@ -56,6 +56,14 @@ type Config struct {
 	// MetadataMinAge is the least time between two looks at the cluster's
 	// metadata after an error, at most MetadataMaxAge. Default 1 s.
 	MetadataMinAge time.Duration
+	// FetchMaxWait is how long a broker waits for records before it answers a
+	// fetch with nothing. Records are answered at once; but partitions that
+	// are new to a client wait for the answer to the fetch before, and a
+	// topic that was created again is recognised by six answers. Default
+	// 500 ms, Kafka's own.
+	FetchMaxWait time.Duration
+	// FetchMaxBytes is how much one broker may send at once. Default 32 MiB.
+	FetchMaxBytes int32
 	// MaxBufferedBytes bounds what is being produced and not yet
 	// acknowledged; Produce waits for room. Default 128 MiB.
 	MaxBufferedBytes int
@@ -102,6 +110,8 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.RetryTimeout, 30*time.Second)
 	setDefault(&c.MetadataMaxAge, 30*time.Second)
 	setDefault(&c.MetadataMinAge, min(time.Second, c.MetadataMaxAge))
+	setDefault(&c.FetchMaxWait, 500*time.Millisecond)
+	setDefault(&c.FetchMaxBytes, 32<<20)
 	setDefault(&c.MaxBufferedBytes, 128<<20)
 	setDefault(&c.MaxBufferedRecords, 50_000)
 	if c.Logger == nil {
@@ -137,12 +147,16 @@ func (c Config) validate() error {
 		{"DialTimeout", c.DialTimeout, time.Millisecond},
 		{"RequestTimeout", c.RequestTimeout, 100 * time.Millisecond},
 		{"RetryTimeout", c.RetryTimeout, time.Millisecond},
+		{"FetchMaxWait", c.FetchMaxWait, time.Millisecond},
 		{"MetadataMinAge", c.MetadataMinAge, 10 * time.Millisecond},
 		{"MetadataMaxAge", c.MetadataMaxAge, c.MetadataMinAge},
 	} {
 		if d.value < d.least {
 			return fmt.Errorf("kafka: %s: %v is too short, the least is %v", d.field, d.value, d.least)
 		}
+	}
+	if c.FetchMaxBytes < 1 {
+		return fmt.Errorf("kafka: FetchMaxBytes: %d is not a size", c.FetchMaxBytes)
 	}
 	if c.MaxBufferedBytes < 1 {
 		return fmt.Errorf("kafka: MaxBufferedBytes: %d is not a size", c.MaxBufferedBytes)
@@ -184,6 +198,17 @@ func (c Config) retryTimeout(key kmsg.Key) time.Duration {
 		return min(c.RetryTimeout, 2*time.Second)
 	}
 	return c.RetryTimeout
+}
+
+// fetching are the options of clients that consume. Transaction markers are
+// kept so that positions pass them.
+func (c Config) fetching() []kgo.Opt {
+	return append(c.options(),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(),
+		kgo.FetchMaxWait(c.FetchMaxWait),
+		kgo.FetchMaxBytes(c.FetchMaxBytes),
+	)
 }
 
 func setDefault[T comparable](field *T, value T) {

@@ -23,6 +23,8 @@ func TestConfigNamesTheField(t *testing.T) {
 		{"RetryTimeout", func(c *Config) { c.RetryTimeout = -1 }},
 		{"MetadataMinAge", func(c *Config) { c.MetadataMinAge = time.Millisecond }},
 		{"MetadataMaxAge", func(c *Config) { c.MetadataMaxAge, c.MetadataMinAge = time.Second, time.Minute }},
+		{"FetchMaxWait", func(c *Config) { c.FetchMaxWait = -1 }},
+		{"FetchMaxBytes", func(c *Config) { c.FetchMaxBytes = -1 }},
 		{"MaxBufferedBytes", func(c *Config) { c.MaxBufferedBytes = -1 }},
 		{"MaxBufferedRecords", func(c *Config) { c.MaxBufferedRecords = -1 }},
 	} {
@@ -43,7 +45,6 @@ func TestGroupConfigNamesTheField(t *testing.T) {
 		{"Group", func(c *GroupConfig) { c.Group = "" }},
 		{"HeartbeatInterval", func(c *GroupConfig) { c.HeartbeatInterval = 7 * time.Second }},
 		{"RebalanceTimeout", func(c *GroupConfig) { c.RebalanceTimeout = time.Second }},
-		{"FetchMaxBytes", func(c *GroupConfig) { c.FetchMaxBytes = -1 }},
 	} {
 		cfg := GroupConfig{Config: Config{Brokers: []string{"localhost"}}, Group: "g"}
 		test.edit(&cfg)
@@ -61,7 +62,6 @@ func TestReaderConfigNamesTheField(t *testing.T) {
 		{"Brokers", func(c *ReaderConfig) { c.Brokers = nil }},
 		{"Topics", func(c *ReaderConfig) { c.Topics = nil }},
 		{"WatchInterval", func(c *ReaderConfig) { c.WatchInterval = -1 }},
-		{"FetchMaxBytes", func(c *ReaderConfig) { c.FetchMaxBytes = -1 }},
 	} {
 		cfg := ReaderConfig{Config: Config{Brokers: []string{"localhost"}}, Topics: []WireTopic{"t"}}
 		test.edit(&cfg)

@@ -164,9 +164,8 @@ func (g *Group) recreated(topic WireTopic) {
 	}
 }
 
-// keep adopts topics that were deleted and created again, until the group is
-// closed. It is a goroutine of its own, since franz-go may be busy with its
-// metadata while it forgets a topic.
+// keep does what makes franz-go forget topics, until the group is closed. It is
+// a goroutine of its own, since franz-go may be busy with its metadata then.
 func (g *Group) keep() {
 	for {
 		select {
@@ -174,23 +173,61 @@ func (g *Group) keep() {
 			return
 		case topic := <-g.recreate:
 			g.adopt(topic)
+		case held := <-g.thrown:
+			g.joinAgain(held)
 		}
 	}
 }
 
+// adopt begins anew with a topic that was deleted, and perhaps created again:
+// franz-go never adopts another id by itself.
 func (g *Group) adopt(topic WireTopic) {
 	g.log.Warn("kafka: the topic was deleted; it is consumed from its beginning if it is created again", "topic", topic)
+	g.lose(g.ownedOf(topic))
+	g.forget(string(topic))
+	g.cfg.OnTopicRecreated(topic)
+}
+
+// joinAgain follows a commit that was refused since the brokers no longer know
+// the member. franz-go joins again, and if it is assigned the same partitions
+// it goes on with them as if nothing had happened, although others may have had
+// them in between, and committed. So they are lost here, and begin anew at what
+// is committed. held is what the member had when it tried to commit.
+func (g *Group) joinAgain(held map[TopicPartition]*assignment) {
 	g.mu.Lock()
+	still := false
+	for tp, a := range held {
+		if a != nil && g.owned[tp] == a && !a.ended.Load() {
+			still = true
+		}
+	}
+	g.mu.Unlock()
+	if !still { // franz-go has noticed by itself
+		return
+	}
+	g.log.Warn("kafka: the group went on without this member; it joins again")
+	topics := g.kgo.GetConsumeTopics()
+	for _, t := range topics {
+		g.lose(g.ownedOf(WireTopic(t)))
+	}
+	g.forget(topics...)
+}
+
+// forget makes franz-go give up topics and consume them as if they were new.
+func (g *Group) forget(topics ...string) {
+	g.kgo.PurgeTopicsFromConsuming(topics...)
+	g.kgo.AddConsumeTopics(topics...)
+}
+
+func (g *Group) ownedOf(topic WireTopic) []TopicPartition {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	var partitions []TopicPartition
 	for tp := range g.owned {
 		if tp.Topic == topic {
 			partitions = append(partitions, tp)
 		}
 	}
-	g.mu.Unlock()
 	sort.Slice(partitions, func(i, j int) bool { return partitions[i].less(partitions[j]) })
-	g.lose(partitions)
-	g.kgo.PurgeTopicsFromConsuming(string(topic))
-	g.kgo.AddConsumeTopics(string(topic))
-	g.cfg.OnTopicRecreated(topic)
+	return partitions
 }

@@ -22,8 +22,6 @@ type ReaderConfig struct {
 	// WatchInterval is how often partitions, topic ids and log starts are
 	// looked at. Default 10 s.
 	WatchInterval time.Duration
-	// FetchMaxBytes is how much one broker may send at once. Default 32 MiB.
-	FetchMaxBytes int32
 	// OnGap is told, once each time, that records of a topic will never be
 	// read: retention has removed them, a broker has lost them, or the topic
 	// was deleted and created again. Reading goes on with what is left.
@@ -34,7 +32,6 @@ type ReaderConfig struct {
 func (c ReaderConfig) withDefaults() ReaderConfig {
 	c.Config = c.Config.withDefaults()
 	setDefault(&c.WatchInterval, 10*time.Second)
-	setDefault(&c.FetchMaxBytes, 32<<20)
 	if c.OnGap == nil {
 		c.OnGap = func(WireTopic) {}
 	}
@@ -51,9 +48,6 @@ func (c ReaderConfig) validate() error {
 	}
 	if c.WatchInterval < 0 {
 		return fmt.Errorf("kafka: WatchInterval: %v is negative", c.WatchInterval)
-	}
-	if c.FetchMaxBytes < 1 {
-		return fmt.Errorf("kafka: FetchMaxBytes: %d is not a size", c.FetchMaxBytes)
 	}
 	return nil
 }
@@ -89,11 +83,8 @@ func NewReader(ctx context.Context, cfg ReaderConfig) (*Reader, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	client, err := kgo.NewClient(append(cfg.Config.options(),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(),
+	client, err := kgo.NewClient(append(cfg.fetching(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchMaxBytes(cfg.FetchMaxBytes),
 	)...)
 	if err != nil {
 		return nil, fmt.Errorf("kafka: %w", err)

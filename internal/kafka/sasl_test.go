@@ -9,10 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed46dd6f11/events/eventembed"
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
-	"github.com/seed46dd6f11/events/eventembed"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
