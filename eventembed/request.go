@@ -116,7 +116,7 @@ func (w *walker) walk(v reflect.Value, topic string) {
 				w.found.groups = append(w.found.groups, f.String())
 			}
 		case "TopicNames":
-			for _, t := range strings(f) {
+			for _, t := range stringsOf(f) {
 				w.found.topics[topicPartition{t, noPartition}] = struct{}{}
 			}
 		case "Partition":
@@ -146,7 +146,7 @@ func (w *walker) slice(name string, f reflect.Value, topic string) {
 		}
 	case reflect.String:
 		if name == "Groups" {
-			w.found.groups = append(w.found.groups, strings(f)...)
+			w.found.groups = append(w.found.groups, stringsOf(f)...)
 		}
 	}
 }
@@ -182,7 +182,7 @@ func (w *walker) coordinator(body kmsg.Request) {
 	w.found.groups = append(w.found.groups, find.CoordinatorKeys...)
 }
 
-func strings(v reflect.Value) []string {
+func stringsOf(v reflect.Value) []string {
 	s, _ := v.Interface().([]string)
 	return s
 }
