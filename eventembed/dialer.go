@@ -132,9 +132,9 @@ func (d *Dialer) Restore() {
 	d.link.change(func(s *linkState) { s.cut, s.stalled = false, false })
 }
 
-// SetLatency makes everything that is written from now on arrive d later, in
-// each direction, so that an answer takes twice d. Zero, the default, is no
-// latency.
+// SetLatency makes everything that is written from now on arrive that much
+// later, in each direction, so that an answer takes twice the latency. Zero,
+// the default, is none.
 func (d *Dialer) SetLatency(latency time.Duration) {
 	d.link.change(func(s *linkState) { s.latency = latency })
 }
