@@ -25,9 +25,6 @@ func (l *leadership) deleteLoop(ctx context.Context, lastRow <-chan struct{}) {
 		case <-l.flight.work:
 		case <-lastRow:
 			finishing = true
-			limited, cancel := context.WithTimeout(ctx, l.cfg.StopLimit)
-			defer cancel()
-			ctx = limited
 		}
 		for failures := 0; l.flight.pendingDeletes() && ctx.Err() == nil; {
 			if err := l.deleteSome(ctx); err != nil && ctx.Err() == nil {

@@ -88,18 +88,20 @@ func (l *leadership) lead(ctx context.Context, stop <-chan struct{}) error {
 	var keeping, deleting sync.WaitGroup
 	keeping.Go(func() { l.keeper.keep(leading) })
 	lastRow := make(chan struct{})
-	deleting.Go(func() { l.deleteLoop(ctx, lastRow) })
+	deletes, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	deleting.Go(func() { l.deleteLoop(deletes, lastRow) })
 
 	l.sender.Start()
-	err := l.read(leading, stop)
+	reading, end := expiring(leading, stop, l.cfg.StopLimit)
+	err := l.read(reading, stop)
 	if err == nil {
-		limited, cancel := context.WithTimeout(leading, l.cfg.StopLimit)
-		err = l.lastPass(limited)
-		cancel()
+		err = l.lastPass(reading)
 	}
-	if leading.Err() != nil && ctx.Err() == nil {
-		err = context.Cause(leading)
+	if reading.Err() != nil && ctx.Err() == nil {
+		err = context.Cause(reading) // the lease was lost, or the limit was over
 	}
+	end()
 	// What is in flight gets a moment. A leader that has lost its lease gives
 	// it up at once: its successor sends it.
 	final, cancel := context.WithTimeout(leading, time.Second)
@@ -108,7 +110,9 @@ func (l *leadership) lead(ctx context.Context, stop <-chan struct{}) error {
 	lost(nil)
 	keeping.Wait()
 	close(lastRow)
+	limit := time.AfterFunc(l.cfg.StopLimit, giveUp)
 	deleting.Wait()
+	limit.Stop()
 	return err
 }
 
@@ -171,6 +175,7 @@ func (l *leadership) pause(ctx context.Context, stop <-chan struct{}, d time.Dur
 	select {
 	case <-timer.C:
 	case <-l.relay.wake:
+	case <-l.relay.heard:
 	case <-l.flight.attention:
 	case <-stop:
 	case <-ctx.Done():
@@ -230,9 +235,11 @@ func (l *leadership) step(ctx context.Context) (found int, complete bool, err er
 		l.ranges = append(l.ranges, eventmodels.SeqRange{Lo: g.Lo, Hi: g.Hi})
 	}
 	// What was committed before now is on the page, or behind it.
-	select {
-	case <-l.relay.wake:
-	default:
+	for _, c := range []chan struct{}{l.relay.wake, l.relay.heard} {
+		select {
+		case <-c:
+		default:
+		}
 	}
 	page, err := l.store.ReadOutbox(ctx, eventmodels.OutboxRead{
 		Scope: l.cfg.Scope, Gaps: l.ranges, Hint: question.Above, Limit: limit, Held: held, Draw: l.gaps.Unproven(),

@@ -98,9 +98,12 @@ func setDefault[T int | time.Duration](field *T, value T) {
 type Relay struct {
 	cfg  RelayConfig
 	log  *slog.Logger
-	wake chan struct{} // capacity 1: somebody has committed
-	stop chan struct{} // closed by Stop
-	done chan struct{} // closed when run has returned
+	wake chan struct{} // capacity 1: this process has committed
+	// heard, of capacity 1: a process (this one, too: it hears itself) has
+	// committed, or released the lease.
+	heard chan struct{}
+	stop  chan struct{} // closed by Stop
+	done  chan struct{} // closed when run has returned
 
 	mu      sync.Mutex
 	started bool                    // guarded by mu
@@ -121,6 +124,7 @@ func NewRelay(cfg RelayConfig) *Relay {
 		cfg:    cfg,
 		log:    cfg.Logger.With("scope", cfg.Scope),
 		wake:   make(chan struct{}, 1),
+		heard:  make(chan struct{}, 1),
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
 		notify: make(chan struct{}, 1),
@@ -131,21 +135,31 @@ func NewRelay(cfg RelayConfig) *Relay {
 // at once, and begins. ctx bounds the opening and lends its values; its end
 // does not stop the relay.
 func (r *Relay) Start(ctx context.Context) error {
-	if err := r.open(ctx); err != nil {
-		return err
+	r.mu.Lock()
+	begun := r.started || r.stopped
+	r.started = true
+	r.mu.Unlock()
+	if begun {
+		return errors.New("the relay was started or stopped before")
 	}
+	err := r.open(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.started || r.stopped {
-		return errors.New("the relay was started before")
+	if err != nil {
+		r.started = false
+		if r.stopped {
+			close(r.done) // a Stop has come meanwhile and waits for this
+		}
+		return err
 	}
-	r.started = true
 	go r.run(context.WithoutCancel(ctx))
 	return nil
 }
 
 // Stop makes a last pass over the outbox, releases the lease and returns when
-// that is done, or when ctx or the configured limit has ended.
+// that is done. It does not wait for servers for ever: the configured limit
+// bounds the last pass, and then what is left of deleting, and the lease's time
+// bounds its release. It may be called several times, and before Start.
 func (r *Relay) Stop() {
 	r.mu.Lock()
 	first, started := !r.stopped, r.started
@@ -189,8 +203,8 @@ func signal(c chan struct{}) {
 	}
 }
 
-// Missed reports whether Wake was called so late that no pass has followed:
-// after Stop, somebody else has to look at the outbox.
+// Missed reports, after Stop, whether Wake was called so late that no pass has
+// followed: somebody else has to look at the outbox.
 func (r *Relay) Missed() bool { return len(r.wake) > 0 || len(r.notify) > 0 }
 
 func (r *Relay) open(ctx context.Context) error {
@@ -234,19 +248,23 @@ func (r *Relay) run(ctx context.Context) {
 
 	helpers.Go(func() { r.listen(ctx) })
 	helpers.Go(func() { r.tellOthers(ctx) })
+	acquiring, end := expiring(ctx, r.stop, r.cfg.StopLimit)
+	defer end()
 
 	retry := backoff.Schedule{Min: 100 * time.Millisecond, Max: min(r.cfg.LeaseTime/3, 5*time.Second), Jitter: 0.5}
 	failures := 0
-	for !r.stopping() {
-		err := r.tryLead(ctx)
+	for {
+		err := r.tryLead(ctx, acquiring)
 		switch {
+		case r.stopping():
+			if err != nil {
+				r.log.Warn("the relay stops with events left in the outbox; they are sent by the next one", "error", err)
+			}
+			return
 		case err == nil:
 			failures = 0
 			r.sleep(r.standbyPause())
 			continue
-		case r.stopping():
-			r.log.Warn("the relay stops with events left in the outbox; they are sent by the next one", "error", err)
-			return
 		case errors.Is(err, eventmodels.ErrLeaseLost):
 			r.log.Warn("this process has lost the relay's lease; it stands by", "error", err)
 			failures = 0
@@ -279,22 +297,26 @@ func (r *Relay) sleep(d time.Duration) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+	case <-r.heard:
 	case <-r.wake:
+		if r.stopping() {
+			signal(r.wake) // for Missed
+		}
 	case <-r.stop:
 	}
 }
 
 // tryLead relays for as long as this process holds the lease. It returns nil
-// at once if another process does.
-func (r *Relay) tryLead(ctx context.Context) error {
-	state, err := r.store.LookLease(ctx, r.cfg.Scope)
+// at once if another process does. acquiring bounds what comes before that.
+func (r *Relay) tryLead(ctx, acquiring context.Context) error {
+	state, err := r.store.LookLease(acquiring, r.cfg.Scope)
 	if err != nil {
 		return fmt.Errorf("look at the lease: %w", err)
 	}
 	if state.Live && state.Owner != r.cfg.Owner {
 		return nil
 	}
-	l, err := r.acquire(ctx)
+	l, err := r.acquire(acquiring)
 	if err != nil || l == nil {
 		return err
 	}
@@ -320,7 +342,7 @@ func (r *Relay) listen(ctx context.Context) {
 	failures := 0
 	for ctx.Err() == nil {
 		listening := make(chan struct{})
-		err := r.store.Listen(ctx, r.cfg.Scope, listening, func() { signal(r.wake) })
+		err := r.store.Listen(ctx, r.cfg.Scope, listening, func() { signal(r.heard) })
 		if errors.Is(err, errors.ErrUnsupported) || ctx.Err() != nil {
 			return
 		}
@@ -344,6 +366,10 @@ func (r *Relay) tellOthers(ctx context.Context) {
 			return
 		case <-r.notify:
 		}
+		if r.stopping() {
+			signal(r.notify) // for Missed
+			return
+		}
 		if r.Leading() { // since
 			signal(r.wake)
 			continue
@@ -362,5 +388,28 @@ func wait(ctx context.Context, d time.Duration) {
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
+	}
+}
+
+// errStopLimit is the cause of the end of what took too long after Stop.
+var errStopLimit = errors.New("the relay was stopped, and this was not finished within the limit")
+
+// expiring returns a context that ends when limit has passed since stop was
+// closed. end must be called; it ends the context, too.
+func expiring(ctx context.Context, stop <-chan struct{}, limit time.Duration) (limited context.Context, end func()) {
+	limited, cancel := context.WithCancelCause(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-stop:
+			wait(limited, limit)
+			cancel(errStopLimit)
+		case <-limited.Done():
+		}
+	}()
+	return limited, func() {
+		cancel(nil)
+		<-ended
 	}
 }
