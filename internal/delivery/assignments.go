@@ -153,7 +153,8 @@ func (e *Engine) endNow(ps []*partition, cause error) (uncommitted int) {
 	e.s.interrupt(among(ps), cause)
 	flying := e.cancelCommit(ps)
 	e.unlock()
-	if flying {
+	uncommitted += flying
+	if flying > 0 {
 		e.enterGate(context.Background()) // it returns soon after its ctx has ended
 		e.leaveGate()
 	}

@@ -115,12 +115,19 @@ func (e *Engine) commitDirty(ctx context.Context) error {
 	return err
 }
 
-// cancelCommit lets the commit that is on its way return, if it concerns one of
-// the partitions, and reports whether there is one. The caller has mu.
-func (e *Engine) cancelCommit(partitions []*partition) bool {
-	if e.flying == nil || !slices.ContainsFunc(e.flying.partitions, among(partitions)) {
-		return false
+// cancelCommit lets the commit that is on its way return, if it concerns some
+// of the partitions, and says how many. The caller has mu.
+func (e *Engine) cancelCommit(partitions []*partition) (concerned int) {
+	if e.flying == nil {
+		return 0
 	}
-	e.flying.cancel()
-	return true
+	for _, p := range e.flying.partitions {
+		if slices.Contains(partitions, p) {
+			concerned++
+		}
+	}
+	if concerned > 0 {
+		e.flying.cancel()
+	}
+	return concerned
 }
