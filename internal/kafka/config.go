@@ -167,6 +167,10 @@ func (c Config) validate() error {
 	return nil
 }
 
+// idleTimeout is how long a connection may be idle: a little less than brokers
+// allow by default, so that what happens rarely does not wait for a new one.
+const idleTimeout = 9 * time.Minute
+
 // options are franz-go's options that every client of this package has.
 func (c Config) options() []kgo.Opt {
 	opts := []kgo.Opt{
@@ -175,7 +179,9 @@ func (c Config) options() []kgo.Opt {
 		kgo.SoftwareNameAndVersion("events", "1"),
 		kgo.WithLogger(newLogger(c.Logger)),
 		kgo.Dialer(c.dial),
+		kgo.ConnIdleTimeout(idleTimeout),
 		kgo.RequestTimeoutOverhead(c.RequestTimeout),
+		kgo.RetryBackoffFn(retryDelay),
 		kgo.RetryTimeoutFn(func(key int16) time.Duration { return c.retryTimeout(kmsg.Key(key)) }),
 		kgo.MetadataMaxAge(c.MetadataMaxAge),
 		kgo.MetadataMinAge(c.MetadataMinAge),

@@ -44,6 +44,8 @@ type landing[V any] struct {
 	trying error // what the last attempt failed with; under flights.mu
 }
 
+var errNoResult = errors.New("no result")
+
 func newFlights[V any](fly func(context.Context, []WireTopic, *flight[V])) *flights[V] {
 	return &flights[V]{fly: fly, known: make(map[WireTopic]V), pending: make(map[WireTopic]*landing[V])}
 }
@@ -117,8 +119,12 @@ func (f *flights[V]) start(topics []WireTopic, waits map[WireTopic]*landing[V]) 
 		defer cancel(nil)
 		f.fly(ctx, topics, fl)
 		var zero V
+		err := context.Cause(ctx)
+		if err == nil {
+			err = errNoResult
+		}
 		for _, t := range topics {
-			fl.report(t, zero, context.Cause(ctx)) // counts only for those without a result
+			fl.report(t, zero, err) // counts only for those without a result
 		}
 	})
 }

@@ -31,7 +31,7 @@ type Group struct {
 	thrown   chan map[TopicPartition]*assignment // from Commit to keep
 	kept     sync.WaitGroup
 
-	callbacks sync.Mutex // held while Assignments is told something
+	callbacks turn // of telling Assignments something
 
 	mu      sync.Mutex
 	count   uint64                         // of calls of Assigned
@@ -50,14 +50,15 @@ func NewGroup(cfg GroupConfig, a Assignments) (*Group, error) {
 		return nil, err
 	}
 	g := &Group{
-		cfg:      cfg,
-		log:      cfg.Logger.With("group", cfg.Group),
-		told:     a,
-		started:  time.Now(),
-		recreate: make(chan WireTopic, 1),
-		thrown:   make(chan map[TopicPartition]*assignment, 1),
-		owned:    make(map[TopicPartition]*assignment),
-		gone:     make(map[WireTopic]time.Time),
+		cfg:       cfg,
+		log:       cfg.Logger.With("group", cfg.Group),
+		told:      a,
+		started:   time.Now(),
+		callbacks: newTurn(),
+		recreate:  make(chan WireTopic, 1),
+		thrown:    make(chan map[TopicPartition]*assignment, 1),
+		owned:     make(map[TopicPartition]*assignment),
+		gone:      make(map[WireTopic]time.Time),
 	}
 	g.life, g.end = context.WithCancel(context.Background())
 	g.patience, g.hurry = context.WithCancel(g.life)

@@ -13,8 +13,8 @@ import (
 // onAssigned is franz-go's callback. It does not fetch the partitions before it
 // returns.
 func (g *Group) onAssigned(ctx context.Context, _ *kgo.Client, m map[string][]int32) {
-	g.callbacks.Lock()
-	defer g.callbacks.Unlock()
+	g.callbacks.take()
+	defer g.callbacks.pass()
 	partitions := flatten(m)
 	if len(partitions) == 0 {
 		return
@@ -39,8 +39,8 @@ func (g *Group) onAssigned(ctx context.Context, _ *kgo.Client, m map[string][]in
 // onRevoked is franz-go's callback. It is also called, with nothing, at the end
 // of every session.
 func (g *Group) onRevoked(_ context.Context, _ *kgo.Client, m map[string][]int32) {
-	g.callbacks.Lock()
-	defer g.callbacks.Unlock()
+	g.callbacks.take()
+	defer g.callbacks.pass()
 	partitions := g.ending(flatten(m))
 	if len(partitions) == 0 {
 		return
@@ -58,8 +58,8 @@ func (g *Group) onLost(_ context.Context, _ *kgo.Client, m map[string][]int32) {
 
 // lose tells that partitions are somebody else's already.
 func (g *Group) lose(partitions []TopicPartition) {
-	g.callbacks.Lock()
-	defer g.callbacks.Unlock()
+	g.callbacks.take()
+	defer g.callbacks.pass()
 	partitions = g.ending(partitions)
 	if len(partitions) == 0 {
 		return

@@ -68,7 +68,7 @@ type Reader struct {
 	look  chan struct{} // makes the watch look now
 	watch sync.WaitGroup
 	close sync.Once
-	gaps  sync.Mutex // held while OnGap is called
+	gaps  turn // of calling OnGap
 
 	mu  sync.Mutex
 	ids map[WireTopic]kadm.TopicID
@@ -95,6 +95,7 @@ func NewReader(ctx context.Context, cfg ReaderConfig) (*Reader, error) {
 		kgo:  client,
 		adm:  kadm.NewClient(client),
 		look: make(chan struct{}, 1),
+		gaps: newTurn(),
 		pos:  newPositions(),
 	}
 	ends, err := r.ends(ctx)
@@ -248,9 +249,9 @@ func (r *Reader) gap(gaps []Gap) {
 			"topic", g.Topic, "partition", g.Partition, "from", g.From, "to", g.To)
 		if !told[g.Topic] {
 			told[g.Topic] = true
-			r.gaps.Lock()
+			r.gaps.take()
 			r.cfg.OnGap(g.Topic)
-			r.gaps.Unlock()
+			r.gaps.pass()
 		}
 	}
 }

@@ -161,7 +161,7 @@ func (t *topics) create(ctx context.Context, names []WireTopic, f *flight[struct
 			switch {
 			case err == nil || errors.Is(err, kerr.TopicAlreadyExists):
 				if !open[n] {
-					wait.reset()
+					wait = pause{}
 				}
 				open[n] = true
 				f.trying(n, errors.New("the topic has been created, but the brokers do not know it yet"))
@@ -311,21 +311,4 @@ func (c *Client) PartitionCount(ctx context.Context, topic WireTopic) (int, erro
 func (c *Client) Forget(topic WireTopic) {
 	c.known.flights.forget(topic)
 	c.limit.flights.forget(topic)
-}
-
-// pause is the wait between attempts at something administrative: 50 ms, then
-// twice as long each time, to 2 s.
-type pause struct{ last time.Duration }
-
-func (p *pause) reset() { p.last = 0 }
-
-// next waits. It returns early when ctx ends.
-func (p *pause) next(ctx context.Context) {
-	p.last = min(max(50*time.Millisecond, 2*p.last), 2*time.Second)
-	timer := time.NewTimer(p.last)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
