@@ -77,7 +77,7 @@ func waitError(ctx, waiting context.Context, err error) error {
 	if limit, ok := errors.AsType[*lockWaitError](context.Cause(waiting)); ok && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 		return limit
 	}
-	if ctx.Err() != nil {
+	if ended := ctx.Err(); ended != nil && errors.Is(err, ended) {
 		return fmt.Errorf("wait for the database's write lock: %w", err)
 	}
 	return err
