@@ -111,8 +111,8 @@ func onPostgres(t *testing.T, brokers []string) eventtest.Harness[eventmodels.St
 	}
 }
 
-// newPostgresDatabase makes a database that is dropped at the test's end, and
-// returns its DSN.
+// newPostgresDatabase makes a schema that is dropped at the test's end, and
+// returns a DSN in which it stands for a database of the test's own.
 func newPostgresDatabase(t testing.TB, dsn string) string {
 	t.Helper()
 	name := "events_test_" + strings.ReplaceAll(uuid.NewString()[:13], "-", "_")
@@ -120,12 +120,12 @@ func newPostgresDatabase(t testing.TB, dsn string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := admin.Exec("CREATE DATABASE " + name); err != nil {
+	if _, err := admin.Exec("CREATE SCHEMA " + name); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		defer admin.Close()
-		if _, err := admin.Exec("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
+		if _, err := admin.Exec("DROP SCHEMA " + name + " CASCADE"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -133,6 +133,8 @@ func newPostgresDatabase(t testing.TB, dsn string) string {
 	if err != nil {
 		t.Fatalf("EVENTS_POSTGRES_DSN is not a URL: %v", err)
 	}
-	u.Path = "/" + name
+	q := u.Query()
+	q.Set("search_path", name)
+	u.RawQuery = q.Encode()
 	return u.String()
 }
