@@ -87,9 +87,9 @@ func (m *machine) settle(now time.Time, b *batch, a answer) {
 			}
 			l.parts = append(split(b.rows, a.bad), l.parts...)
 		}
-		// It has used no sequence number: the next takes its place. (If an
-		// earlier attempt was written, and the topic's configuration changed
-		// before this one, it has.)
+		// It has used no sequence number: the next takes its place. If an
+		// earlier attempt was written, and the topic's configuration, or the
+		// time, has made it wrong since, it has.
 		l.forsake()
 		l.release()
 		l.recovered()

@@ -26,9 +26,11 @@ type Config struct {
 	// Compression of the batches; default: none.
 	Compression recordbatch.Compression
 
-	// EnsureTopic creates a topic that does not exist and returns when it
-	// does. It is called once at a time for a topic, and must return when ctx
-	// ends. nil: the sender waits for somebody else to create it.
+	// EnsureTopic creates a topic that the brokers say does not exist, and
+	// returns when it does; that it exists already is no error, since a
+	// broker can lag behind. It is called once at a time for a topic, must
+	// return when ctx ends, and may otherwise take as long as it likes. nil:
+	// the sender waits for somebody else to create the topic.
 	EnsureTopic func(ctx context.Context, wireTopic string) error
 	// MaxMessageBytes returns the topic's max.message.bytes from a cache: it
 	// must not block. nil, or a result below 1: 1048588, Kafka's default.

@@ -303,7 +303,7 @@ func keyed(topic string, n, keys int) []*row {
 
 func newRow(topic, key string) *row {
 	id := uuid.Must(uuid.NewV7())
-	return &row{ID: id, Topic: topic, Key: []byte(key), Payload: []byte(id.String()), CreatedAt: time.Unix(1_700_000_000, 123_000_000)}
+	return &row{ID: id, Topic: topic, Key: []byte(key), Payload: []byte(id.String()), CreatedAt: time.Now()} // Kafka deletes what is older than its retention at once
 }
 
 // stored compares what a topic stores with the rows that are meant to be there:

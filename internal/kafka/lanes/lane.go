@@ -70,15 +70,15 @@ type position struct {
 	log topicID
 	// seq is the sequence number of the next record that is not known to be
 	// written. It moves only when a batch is acknowledged, so that the
-	// numbers have no holes, whatever becomes of a batch. A number that may
-	// have been used for another batch must not be used again, since the
-	// broker could take what comes for a repetition, and drop it: then seq
-	// is lost.
+	// numbers have no holes, whatever becomes of a batch.
 	seq int32
+	// below, if it is not 0, is a number of records that the next batch must
+	// stay below. A batch of so many, from seq on, may have been written and
+	// was then given up. If it was, brokers refuse the next one for its
+	// sequence, and another identity helps; but one with as many records
+	// they would take for a repetition, say yes, and drop it.
+	below int
 }
-
-// lost is a sequence number that is not known. Only another identity helps.
-const lost int32 = -1
 
 // evicted reports whether the partition is gone: the topic was created again
 // without it.
@@ -167,24 +167,33 @@ func (l *lane) enter(log topicID) {
 }
 
 // forsake gives up the batch in hand as it is. If it may have been written, its
-// sequence numbers are used up, or not.
+// sequence numbers are used up, or not; see position.below.
 func (l *lane) forsake() {
 	if b := l.hand; b.uncertain {
 		b.uncertain = false
-		l.seq = lost
+		if n := len(b.rows); l.below == 0 || n < l.below {
+			l.below = n
+		}
 	}
 }
 
 // seal fixes the bytes of the batch in hand. If what they depend on has changed
 // since they were sent, they are made anew. log is the topic's id, zero if it is
-// to be named by its name. seal reports false if there is no sequence number for
-// the batch.
+// to be named by its name. seal may shorten the batch, and reports false if there
+// is no sequence number for it at all.
 func (l *lane) seal(id Identity, log topicID) bool {
 	l.enter(log)
-	if l.seq == lost {
-		return false
-	}
 	b := l.hand
+	if l.below > 0 && len(b.rows) >= l.below {
+		if l.below == 1 {
+			return false
+		}
+		rows := b.rows
+		l.parts = slices.Insert(l.parts, 0, rows[l.below-1:])
+		l.release()
+		l.grab(rows[:l.below-1:l.below-1], sizeOfBatch(rows[:l.below-1]))
+		b = l.hand
+	}
 	now := seal{id: id, topic: log, seq: l.seq}
 	if b.sealed == now {
 		return true
@@ -200,6 +209,7 @@ func (l *lane) seal(id Identity, log topicID) bool {
 // acked moves the sequence on. Batches of an earlier identity do not count.
 func (l *lane) acked(id Identity) {
 	if b := l.hand; b.sealed.id == id {
+		l.below = 0
 		l.seq = recordbatch.NextSequence(b.sealed.seq, len(b.rows))
 	}
 }

@@ -67,6 +67,10 @@ func (m *machine) board(r *request, lanes []*lane) []*lane {
 			m.fence(errSequenceLost)
 			return append(lanes[:0], lanes[i:]...)
 		}
+		b = l.hand
+		if l.topic.state != open { // seal has shortened it
+			m.note(notice{kind: noticeReturned, rows: l.drain()})
+		}
 		l.state = flying
 		if b.attempts++; b.attempts > 1 {
 			m.stats.Retries++

@@ -274,7 +274,7 @@ func (m *machine) checkTopics(now time.Time, w *work) {
 				w.wakeAt(at)
 			}
 		}
-		if !t.lookupAt.IsZero() && !m.looking && !t.ensuring {
+		if !t.lookupAt.IsZero() && !m.looking {
 			if !t.lookupAt.After(now) {
 				w.lookups = append(w.lookups, t.name)
 				t.lookupAt, t.asked = time.Time{}, true

@@ -482,6 +482,8 @@ func (h *history) check() {
 		}
 		for _, l := range t.lanes {
 			count(l)
+			// The brokers may know of a batch that was given up.
+			h.haunted = h.haunted || l.below > 0
 		}
 		rows += len(t.unplaced)
 		if busy != t.busy {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/seed46dd6f11/events/eventembed"
 	"github.com/seed46dd6f11/events/internal/kafka/lanes"
@@ -45,15 +44,8 @@ func TestMissingTopicCannotBeCreated(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := embed(t, eventembed.Topics(1, "good"))
-			blocks := name == "EnsureTopic blocks"
 			r := start(t, dial(t, b.Addrs()), func(cfg *lanes.Config) {
-				if cfg.EnsureTopic = ensure; blocks {
-					cfg.EnsureTopic = func(ctx context.Context, topic string) error {
-						ctx, cancel := context.WithTimeout(ctx, time.Second)
-						defer cancel()
-						return ensure(ctx, topic)
-					}
-				}
+				cfg.EnsureTopic = ensure
 			})
 			missing, good := keyed("missing", 100, 5), keyed("good", 100, 5)
 			r.send(missing[:50]...)
@@ -92,7 +84,7 @@ func TestTopicDeleted(t *testing.T) {
 // TestTopicMayNotBeDescribed is held with the reason.
 func TestTopicMayNotBeDescribed(t *testing.T) {
 	b := embed(t, eventembed.Topics(1, "a"))
-	r := start(t, dial(t, b.Addrs()), func(cfg *lanes.Config) { cfg.HoldAfter = time.Hour })
+	r := start(t, dial(t, b.Addrs()), func(cfg *lanes.Config) { cfg.HoldAfter = 3600e9 })
 	fault := b.Fail(eventembed.Match{Requests: []kmsg.Key{kmsg.Metadata}, Topic: "a"}, kerr.TopicAuthorizationFailed)
 	rows := keyed("a", 10, 2)
 	r.send(rows...)
