@@ -43,14 +43,18 @@ func migrate(ctx context.Context, pool *Pool) error {
 	if applied, err := appliedVersion(ctx, pool); err != nil || applied >= newest {
 		return err
 	}
-	tx, err := pool.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	if err := apply(ctx, tx, steps); err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	return tx.Commit()
+	// In a file that is not in WAL mode a reader can keep COMMIT from taking
+	// effect.
+	return whileBusy(ctx, func() error {
+		tx, err := pool.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		if err := apply(ctx, tx, steps); err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+		return tx.Commit()
+	})
 }
 
 // apply runs in a transaction that has the write lock: what another process
