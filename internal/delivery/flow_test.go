@@ -21,6 +21,7 @@ func TestBlockedPartitionHolds(t *testing.T) {
 			if m.Offset == 100 && m.Partition == 0 && !well.Load() {
 				return errTest
 			}
+			time.Sleep(100 * time.Microsecond) // so that it blocks while others run
 			return nil
 		})
 		h.OnFailure = eventmodels.OnFailureBlock
@@ -74,6 +75,7 @@ func TestPausedPartitionIsRevoked(t *testing.T) {
 			if m.Offset == 0 && m.Attempt < 5 {
 				return errTest
 			}
+			time.Sleep(100 * time.Microsecond) // so that it blocks while others run
 			return nil
 		})
 		h.OnFailure = eventmodels.OnFailureBlock
