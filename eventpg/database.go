@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -113,7 +114,7 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*DB, error) {
 // in a broken one is the password.
 func parse(dsn string) (*pgx.ConnConfig, error) {
 	native, err := pgx.ParseConfig(dsn)
-	if err == nil {
+	if err == nil && !strayPassword(dsn) {
 		return native, nil
 	}
 	var file *fs.PathError
@@ -121,7 +122,23 @@ func parse(dsn string) (*pgx.ConnConfig, error) {
 		return nil, fmt.Errorf("the PostgreSQL connection string names a file that cannot be read: %w", file)
 	}
 	return nil, errors.New("the PostgreSQL connection string cannot be read; write it as postgres://user:password@host:5432/database?sslmode=require, " +
-		"with %-escapes for special characters of the password, or as host=... user=... password=... dbname=...")
+		"with %-escapes for special characters of the password, or as key=value pairs (host, port, user, password, dbname)")
+}
+
+// strayPassword says whether a URL has an "@" outside of its place, because a
+// special character of the password is not escaped. Such a URL can be read,
+// with a part of the password as the name of the host or the database, which
+// errors quote.
+func strayPassword(dsn string) bool {
+	_, rest, isURL := strings.Cut(dsn, "://")
+	if !isURL {
+		return false
+	}
+	rest, _, _ = strings.Cut(rest, "?") // values of parameters may have one
+	if i := strings.IndexAny(rest, "@/"); i >= 0 {
+		rest = rest[i+1:]
+	}
+	return strings.Contains(rest, "@")
 }
 
 // Wrap makes a database of a pool that the application has opened, with pgx's

@@ -12,11 +12,11 @@ import (
 const channel = "events_outbox"
 
 const (
-	// listenProbe is how often a quiet connection is asked whether it is
-	// still one, and listenLimit how long the answer may take. A Wake can be
-	// missed for the sum of both, and no longer.
-	listenProbe = 15 * time.Second
-	listenLimit = 10 * time.Second
+	// defaultListenProbe is how often the server is asked whether the
+	// connection is still one, and defaultListenLimit how long the answer may
+	// take. A Wake can be missed for the sum of both, and no longer.
+	defaultListenProbe = 15 * time.Second
+	defaultListenLimit = 10 * time.Second
 )
 
 // Wake implements [eventmodels.OutboxStore].
@@ -38,9 +38,9 @@ func (s *store) Listen(ctx context.Context, scope string, listening chan<- struc
 	defer closeListener(conn)
 	close(listening)
 	for {
-		err := waitForWake(ctx, conn, scope, wake)
+		err := s.waitForWake(ctx, conn, scope, wake)
 		if err == nil {
-			err = probe(ctx, conn)
+			err = s.probe(ctx, conn)
 		}
 		if err != nil {
 			return s.explain(fmt.Errorf("listen for notifications: %w", err))
@@ -70,9 +70,10 @@ func (s *store) connectListener(ctx context.Context) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// waitForWake returns nil when nothing has come for a while.
-func waitForWake(ctx context.Context, conn *pgx.Conn, scope string, wake func()) error {
-	waiting, cancel := context.WithTimeout(ctx, listenProbe)
+// waitForWake returns nil when it is time to ask whether the connection is
+// still one.
+func (s *store) waitForWake(ctx context.Context, conn *pgx.Conn, scope string, wake func()) error {
+	waiting, cancel := context.WithTimeout(ctx, s.listenProbe)
 	defer cancel()
 	for {
 		n, err := conn.WaitForNotification(waiting)
@@ -93,8 +94,8 @@ func waitForWake(ctx context.Context, conn *pgx.Conn, scope string, wake func())
 
 // probe asks the server, and makes sure that it is not waited for longer than
 // that.
-func probe(ctx context.Context, conn *pgx.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, listenLimit)
+func (s *store) probe(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, s.listenLimit)
 	defer cancel()
 	return conn.Ping(ctx)
 }

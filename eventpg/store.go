@@ -56,6 +56,8 @@ type store struct {
 	pool   *pgxpool.Pool
 	work   chan struct{} // a slot per call that is not about the lease
 
+	listenProbe, listenLimit time.Duration
+
 	// closing ends calls that are under way when the store is closed.
 	closing context.Context
 	close   context.CancelFunc
@@ -74,7 +76,10 @@ func openStore(ctx context.Context, source source) (*store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the outbox: %w", err)
 	}
-	s := &store{source: source, work: make(chan struct{}, workConnections)}
+	s := &store{
+		source: source, work: make(chan struct{}, workConnections),
+		listenProbe: defaultListenProbe, listenLimit: defaultListenLimit,
+	}
 	s.closing, s.close = context.WithCancel(context.Background())
 	s.config.Store(ownConfig(config))
 	if s.pool, err = s.newPool(); err != nil {
