@@ -1,0 +1,142 @@
+package delivery
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// taker is a handler that wants slots.
+type taker struct {
+	name    string
+	seat    *seat
+	holds   int
+	waiting bool
+}
+
+func takersOf(s *Slots, n int, log *[]string) []*taker {
+	var all []*taker
+	for i := range n {
+		k := &taker{name: string(rune('a' + i))}
+		k.seat = s.join(func() {
+			k.holds++
+			k.waiting = false
+			*log = append(*log, k.name)
+		})
+		all = append(all, k)
+	}
+	return all
+}
+
+func (k *taker) take() {
+	if k.seat.acquire() {
+		k.holds++
+	} else {
+		k.waiting = true
+	}
+}
+
+func (k *taker) release() {
+	k.holds--
+	if next := k.seat.release(); next != nil {
+		next.granted()
+	}
+}
+
+func TestSlotsTakeTurns(t *testing.T) {
+	var log []string
+	s := NewSlots(5)
+	all := takersOf(s, 3, &log)
+	a, b, c := all[0], all[1], all[2]
+	for range 4 {
+		a.take() // its own, two shared ones, and in line
+	}
+	if a.holds != 3 || !a.waiting || a.seat.shouldYield() {
+		t.Fatalf("a holds %d", a.holds)
+	}
+	b.take()
+	b.take()
+	c.take()
+	c.take()
+	if b.holds != 1 || c.holds != 1 || !a.seat.shouldYield() || b.seat.shouldYield() {
+		t.Fatalf("b holds %d, c %d", b.holds, c.holds)
+	}
+	a.release() // to a, which was first in line
+	a.take()    // and is last now
+	a.release()
+	a.take()
+	a.release()
+	b.release()
+	b.take()
+	c.release()
+	if got := strings.Join(log, ""); got != "abcab" {
+		t.Errorf("turns: %s", got)
+	}
+}
+
+func TestMoreHandlersThanSlots(t *testing.T) {
+	var log []string
+	for _, k := range takersOf(NewSlots(2), 5, &log) {
+		k.take()
+		k.take()
+		if k.holds != 1 {
+			t.Errorf("%s holds %d", k.name, k.holds)
+		}
+		k.release() // its own: nobody else can have it
+		if k.holds != 1 {
+			t.Errorf("%s holds %d after it has waited", k.name, k.holds)
+		}
+	}
+}
+
+func TestDefaultSlots(t *testing.T) {
+	if n := NewSlots(0).limit; n != 20 {
+		t.Errorf("%d slots", n)
+	}
+}
+
+// Whatever handlers do, there are never too many slots, none is lost, nobody
+// waits while there is one, and each can always have one.
+func TestSlotsAtRandom(t *testing.T) {
+	for seed := range uint64(200) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		limit, n := 1+rnd.IntN(10), 1+rnd.IntN(6)
+		s := NewSlots(limit)
+		var log []string
+		all := takersOf(s, n, &log)
+		for step := range 300 {
+			k := all[rnd.IntN(n)]
+			if rnd.IntN(2) == 0 {
+				before := k.holds
+				k.take()
+				if before == 0 && k.holds != 1 {
+					t.Fatalf("seed %d: no slot of its own", seed)
+				}
+			} else if k.holds > 0 {
+				k.release()
+			}
+			shared, anyWaits := 0, false
+			for _, k := range all {
+				shared += max(k.holds-1, 0)
+				anyWaits = anyWaits || k.waiting
+				if k.waiting && k.holds == 0 {
+					t.Fatalf("seed %d step %d: %s has nothing and waits", seed, step, k.name)
+				}
+				if k.waiting != slices.Contains(s.waiting, k.seat) {
+					t.Fatalf("seed %d step %d: %s waits: %v", seed, step, k.name, k.waiting)
+				}
+			}
+			most := max(limit-n, 0)
+			if shared > most || shared != s.used || anyWaits && shared < most {
+				t.Fatalf("seed %d step %d: %d of %d shared slots, %d by its own count, somebody waits: %v", seed, step, shared, most, s.used, anyWaits)
+			}
+		}
+		for _, k := range all {
+			k.seat.leave()
+		}
+		if s.members != 0 {
+			t.Errorf("%d members", s.members)
+		}
+	}
+}
