@@ -27,13 +27,14 @@ type dialect struct {
 
 var _ eventdb.Dialect = dialect{}
 
-// insertOutbox takes any number of rows in seven parameters.
+// insertOutbox takes any number of rows in seven parameters, insertOne the
+// single row of most transactions, for less than half of the cost.
 //
 // The condition is not about the rows: it gives the transaction its xid before
 // the first nextval of the identity runs. PostgreSQL evaluates a condition
-// without columns once, before it reads anything, and draws seqs as the
-// ordered rows come out of the sort. The relay relies on both: a seq that was
-// skipped belongs to a transaction whose xid is known to be below a bound.
+// without columns once, before it reads or computes anything, and draws seqs
+// as the ordered rows come. The relay relies on both: a seq that was skipped
+// belongs to a transaction whose xid is known to be below a bound.
 const insertOutbox = `
 INSERT INTO events_outbox (scope, id, topic, key, headers, payload, created_at)
 SELECT $1::text, r.id, r.topic, r.key, r.headers, r.payload, r.created_at
@@ -41,6 +42,11 @@ FROM unnest($2::uuid[], $3::text[], $4::bytea[], $5::bytea[], $6::bytea[], $7::t
     WITH ORDINALITY AS r (id, topic, key, headers, payload, created_at, n)
 WHERE pg_current_xact_id() IS NOT NULL
 ORDER BY r.n`
+
+const insertOne = `
+INSERT INTO events_outbox (scope, id, topic, key, headers, payload, created_at)
+SELECT $1::text, $2::uuid, $3::text, $4::bytea, $5::bytea, $6::bytea, $7::timestamptz
+WHERE pg_current_xact_id() IS NOT NULL`
 
 // maxInsertBytes is where InsertOutbox begins another statement. A message of
 // the protocol ends at 1 GB; long before, it only costs memory.
@@ -50,13 +56,22 @@ const maxInsertBytes = 32 << 20
 func (dialect) InsertOutbox(ctx context.Context, tx eventmodels.AbstractTX, scope string, rows []eventmodels.OutboxRow) error {
 	for len(rows) > 0 {
 		n := fitting(rows)
-		c := columnsOf(rows[:n])
-		if _, err := tx.ExecContext(ctx, insertOutbox, scope, c.ids, c.topics, c.keys, c.headers, c.payloads, c.times); err != nil {
+		query, args := insertStatement(scope, rows[:n])
+		if _, err := tx.ExecContext(ctx, query, args...); err != nil {
 			return explainSchema(err)
 		}
 		rows = rows[n:]
 	}
 	return nil
+}
+
+func insertStatement(scope string, rows []eventmodels.OutboxRow) (query string, args []any) {
+	if len(rows) == 1 {
+		r := &rows[0]
+		return insertOne, []any{scope, uuidOf(r.ID), r.Topic, r.Key, r.Headers, r.Payload, r.CreatedAt}
+	}
+	c := columnsOf(rows)
+	return insertOutbox, []any{scope, c.ids, c.topics, c.keys, c.headers, c.payloads, c.times}
 }
 
 // fitting returns how many rows go into one statement, at least one.

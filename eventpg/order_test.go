@@ -41,14 +41,21 @@ func (r *reader) next(ctx context.Context) ([]eventmodels.OutboxRow, error) {
 // xid is there. The same statement without its condition shows that the test
 // can tell.
 func TestXIDComesBeforeSeq(t *testing.T) {
-	without := strings.Replace(insertOutbox, "WHERE pg_current_xact_id() IS NOT NULL", "", 1)
-	if without == insertOutbox {
-		t.Fatal("the statement has changed")
-	}
+	const condition = "WHERE pg_current_xact_id() IS NOT NULL"
+	one, many := []eventmodels.OutboxRow{newRow("a")}, []eventmodels.OutboxRow{newRow("a"), newRow("b")}
 	for name, c := range map[string]struct {
-		query string
-		want  bool
-	}{"with the condition": {insertOutbox, true}, "without": {without, false}} {
+		rows []eventmodels.OutboxRow
+		cut  string
+		want bool
+	}{
+		"one": {one, "", true}, "one, without the condition": {one, condition, false},
+		"many": {many, "", true}, "many, without the condition": {many, condition, false},
+	} {
+		query, args := insertStatement(scope, c.rows)
+		if !strings.Contains(query, condition) {
+			t.Fatal("the statement has changed")
+		}
+		query = strings.Replace(query, c.cut, "", 1)
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
 			holder := f.beginAdmin(t)
@@ -56,10 +63,9 @@ func TestXIDComesBeforeSeq(t *testing.T) {
 
 			tx := f.begin(t)
 			pid := pidOf(t, tx)
-			cols := columnsOf([]eventmodels.OutboxRow{newRow("a")})
 			inserted := make(chan error, 1)
 			go func() {
-				_, err := tx.ExecContext(testContext(t), c.query, scope, cols.ids, cols.topics, cols.keys, cols.headers, cols.payloads, cols.times)
+				_, err := tx.ExecContext(testContext(t), query, args...)
 				inserted <- err
 			}()
 			looker := rawPool(t, serverDSN(t))

@@ -42,9 +42,13 @@ func TestOutboxKeepsEveryByte(t *testing.T) {
 	for name, insert := range f.waysIn(t) {
 		t.Run(name, func(t *testing.T) {
 			insert(t, rows)
+			for i := range rows { // each of them again, alone
+				insert(t, rows[i:i+1])
+			}
+			want := slices.Concat(rows, rows)
 			got := f.outbox(t, s)
-			if len(got) != len(rows) {
-				t.Fatalf("%d rows of %d", len(got), len(rows))
+			if len(got) != len(want) {
+				t.Fatalf("%d rows of %d", len(got), len(want))
 			}
 			var keys []eventmodels.OutboxKey
 			for i := range got {
@@ -53,8 +57,8 @@ func TestOutboxKeepsEveryByte(t *testing.T) {
 					t.Errorf("seq %d after %d", got[i].Seq, got[i-1].Seq)
 				}
 				got[i].Seq, got[i].CreatedAt = 0, got[i].CreatedAt.UTC()
-				if !reflect.DeepEqual(got[i], rows[i]) { // nil and empty differ
-					t.Errorf("%s: got %.200q, inserted %.200q", rows[i].Topic, fmt.Sprintf("%#v", got[i]), fmt.Sprintf("%#v", rows[i]))
+				if !reflect.DeepEqual(got[i], want[i]) { // nil and empty differ
+					t.Errorf("%s: got %.200q, inserted %.200q", want[i].Topic, fmt.Sprintf("%#v", got[i]), fmt.Sprintf("%#v", want[i]))
 				}
 			}
 			if err := s.DeleteOutbox(testContext(t), scope, keys); err != nil {
