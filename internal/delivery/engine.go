@@ -126,7 +126,9 @@ func (e *Engine) Stop() {
 			e.cancel()
 		}
 		for _, h := range e.s.handlers {
-			h.seat.leave()
+			if t := h.seat.leave(); t != nil {
+				e.s.granted = append(e.s.granted, t)
+			}
 		}
 	}
 	e.unlock()

@@ -154,6 +154,40 @@ func TestAwayCountsNoAttempt(t *testing.T) {
 	})
 }
 
+// After an outage that was only noticed when its time was up, an event has the
+// whole timeout again: all of its attempts may have failed for that reason.
+func TestWholeTimeoutAfterAnOutage(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFixture(t)
+		var o outage
+		o.away.Store(true)
+		f.cfg.Healthy = o.healthy
+		well := 0
+		h := f.handle("invoice", "orders", func(_ context.Context, m *eventmodels.Message) error {
+			if o.away.Load() {
+				return errTest
+			}
+			if well++; well < 4 {
+				return errTest
+			}
+			return nil
+		})
+		h.Timeout = 15 * time.Second
+		tp := at("orders", 0)
+		f.produce(tp, 1)
+		f.start(tp)
+		f.settle(10 * time.Minute)
+		o.away.Store(false)
+		f.settle(time.Minute)
+		f.wantCommitted(tp, 1)
+		f.wantLogged(0, "discarded")
+		if well != 4 {
+			t.Errorf("%d attempts after the outage", well)
+		}
+		f.stop()
+	})
+}
+
 func TestConflictsAreTriedAgainSoon(t *testing.T) {
 	for _, c := range []struct{ conflicts, attempt int }{{10, 1}, {11, 2}, {12, 3}} {
 		bubble(t, func(t *testing.T) {

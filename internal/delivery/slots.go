@@ -58,12 +58,17 @@ func (s *Slots) join(granted func()) *seat {
 }
 
 // leave takes the handler back. The slots that it has taken stay taken until
-// they are released.
-func (t *seat) leave() {
+// they are released. One more can be shared now: if the result is not nil its
+// granted is to be called once no lock is held.
+func (t *seat) leave() *seat {
 	s := t.slots
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.members--
+	if t.queued {
+		s.unqueue(t)
+	}
+	return s.next(t)
 }
 
 // acquire takes a slot if there is one, else the handler waits in line.

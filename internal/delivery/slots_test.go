@@ -132,8 +132,16 @@ func TestSlotsAtRandom(t *testing.T) {
 				t.Fatalf("seed %d step %d: %d of %d shared slots, %d by its own count, somebody waits: %v", seed, step, shared, most, s.used, anyWaits)
 			}
 		}
-		for _, k := range all {
-			k.seat.leave()
+		for i, k := range all {
+			k.waiting = false
+			if next := k.seat.leave(); next != nil {
+				next.granted()
+			}
+			for _, other := range all[i+1:] {
+				if other.waiting && s.used < s.limit-s.members {
+					t.Fatalf("seed %d: %s waits although somebody has left", seed, other.name)
+				}
+			}
 		}
 		if s.members != 0 {
 			t.Errorf("%d members", s.members)

@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"cmp"
+	"slices"
 	"time"
 )
 
@@ -155,5 +157,8 @@ func (e *Engine) Blocked() []BlockedPartition {
 			all = append(all, b)
 		}
 	}
+	slices.SortFunc(all, func(a, b BlockedPartition) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), a.Since.Compare(b.Since))
+	})
 	return all
 }
