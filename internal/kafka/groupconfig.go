@@ -105,8 +105,14 @@ type Balancer = kgo.GroupBalancer
 // CooperativeSticky moves as few partitions as it can, and only these stop.
 func CooperativeSticky() Balancer { return kgo.CooperativeStickyBalancer() }
 
-// Sticky, Range and RoundRobin stop all partitions in every rebalance. They are
-// there for groups that have members of other clients.
-func Sticky() Balancer     { return kgo.StickyBalancer() }
-func Range() Balancer      { return kgo.RangeBalancer() }
+// Sticky moves as few partitions as it can, but all of them stop in every
+// rebalance.
+func Sticky() Balancer { return kgo.StickyBalancer() }
+
+// Range gives each member a range of each topic's partitions. All of them stop
+// in every rebalance. It is the default of many other clients.
+func Range() Balancer { return kgo.RangeBalancer() }
+
+// RoundRobin deals the partitions out one by one. All of them stop in every
+// rebalance.
 func RoundRobin() Balancer { return kgo.RoundRobinBalancer() }

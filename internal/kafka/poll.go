@@ -29,7 +29,8 @@ func withoutControl(records []*Record) []*Record {
 // fetched is what a poll returned of a partition and the offset of its first
 // record, or false if it returned nothing. What franz-go has dropped of aborted
 // transactions is passed when a later record, at the latest the marker of the
-// abort, arrives.
+// abort, arrives. What compaction has left empty at the end of a partition is
+// passed when something is appended: franz-go does not tell of it before.
 func fetched(topic string, p *kgo.FetchPartition) (first int64, f Fetched, ok bool) {
 	if len(p.Records) == 0 {
 		return 0, Fetched{}, false

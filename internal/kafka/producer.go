@@ -102,11 +102,11 @@ func (p *production) attempt(pending []int, attempt int) []int {
 		return nil
 	}
 	c := p.client
-	rounds := make(map[WireTopic]uint64)
+	var rounds rounds
 	for _, i := range pending {
 		t := WireTopic(p.records[i].Topic)
-		if _, ok := rounds[t]; !ok {
-			rounds[t] = c.purge.round(p.ctx, t)
+		if _, ok := rounds.of(t); !ok {
+			rounds = append(rounds, topicRound{t, c.purge.round(p.ctx, t)})
 		}
 	}
 	results := p.handOver(pending)
@@ -114,8 +114,8 @@ func (p *production) attempt(pending []int, attempt int) []int {
 	var again []int
 	for n, i := range pending {
 		err := results[n]
-		t := WireTopic(p.records[i].Topic)
-		if err == nil || p.ctx.Err() != nil || !c.purge.retry(failure{c, p.records[i], rounds[t], attempt, err}) {
+		round, _ := rounds.of(WireTopic(p.records[i].Topic))
+		if err == nil || p.ctx.Err() != nil || !c.purge.retry(failure{c, p.records[i], round, attempt, err}) {
 			p.errs[i] = err
 			continue
 		}
@@ -145,45 +145,56 @@ func (p *production) check(pending []int) []int {
 // handOver gives the records to franz-go, all at once, and waits for their
 // results or for the end of ctx.
 func (p *production) handOver(pending []int) []error {
-	var (
-		mu      sync.Mutex // franz-go may still answer when nobody waits
-		results = make([]error, len(pending))
-		left    = len(pending)
-		done    = make(chan struct{})
-	)
-	for n := range results {
-		results[n] = errPending
+	h := &handover{results: make([]error, len(pending)), left: len(pending), done: make(chan struct{})}
+	for n := range h.results {
+		h.results[n] = errPending
 	}
 	for n, i := range pending {
-		p.client.kgo.Produce(p.ctx, p.records[i], func(_ *Record, err error) {
-			mu.Lock()
-			defer mu.Unlock()
-			left--
-			if results != nil {
-				results[n] = err
-			}
-			if left == 0 {
-				close(done)
-			}
-		})
+		p.client.kgo.Produce(p.ctx, p.records[i], func(_ *Record, err error) { h.settle(n, err) })
 	}
 	select {
-	case <-done:
-		return results
+	case <-h.done:
+		return h.results
 	case <-p.ctx.Done():
 	}
 	// franz-go has the same ctx and soon ends what it has not sent, and the
 	// rest when the broker answers. Nobody waits for it.
-	mu.Lock()
-	defer mu.Unlock()
-	got := results
-	results = nil
-	for n := range got {
-		if got[n] == errPending {
-			got[n] = p.ctx.Err()
+	results := h.abandon()
+	for n := range results {
+		if results[n] == errPending {
+			results[n] = p.ctx.Err()
 		}
 	}
-	return got
+	return results
+}
+
+// handover collects the results of records. franz-go may still settle some when
+// nobody waits any more.
+type handover struct {
+	mu      sync.Mutex
+	results []error // nil when abandoned
+	left    int
+	done    chan struct{}
+}
+
+func (h *handover) settle(n int, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.results != nil {
+		h.results[n] = err
+	}
+	h.left--
+	if h.left == 0 {
+		close(h.done)
+	}
+}
+
+func (h *handover) abandon() []error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	results := h.results
+	h.results = nil
+	return results
 }
 
 // errPending is the result of a record that has none yet.

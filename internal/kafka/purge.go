@@ -34,6 +34,23 @@ type failure struct {
 	err     error
 }
 
+// rounds are the rounds of a call's topics, of which there are few.
+type rounds []topicRound
+
+type topicRound struct {
+	topic WireTopic
+	round uint64
+}
+
+func (r rounds) of(t WireTopic) (round uint64, ok bool) {
+	for _, tr := range r {
+		if tr.topic == t {
+			return tr.round, true
+		}
+	}
+	return 0, false
+}
+
 // round is how often the topic has been forgotten. While it is being forgotten,
 // round waits, or until ctx ends.
 func (u *purger) round(ctx context.Context, t WireTopic) uint64 {

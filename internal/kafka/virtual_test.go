@@ -1,0 +1,203 @@
+//go:build synctests
+
+package kafka
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/seed46dd6f11/events/eventembed"
+)
+
+// virtual runs a test in virtual time, on an embedded broker whose network is
+// in the process. It needs franz-go's build tag: go test -tags synctests.
+func virtual(t *testing.T, test func(t *testing.T, c *cluster, n *eventembed.Network)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		network := new(eventembed.Network)
+		b, err := eventembed.Start(eventembed.OnNetwork(network), eventembed.Topics(2, "t"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		test(t, &cluster{brokers: b.Addrs(), embed: b}, network)
+	})
+}
+
+func (c *cluster) virtualConfig(t *testing.T, d *eventembed.Dialer) Config {
+	return Config{Brokers: c.brokers, Logger: testLogger(t), Dialer: d.DialContext}
+}
+
+// holds is how many partitions the member has.
+func (m *member) holds() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.owned)
+}
+
+// told is how often the member was told something.
+func (m *member) told() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.calls)
+}
+
+// polling polls a source until stop, which returns when that has ended; only
+// then values may be called.
+func polling(s Source) (values func() []string, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var got []string
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			fetched, err := s.Poll(ctx, 100)
+			if err != nil {
+				return
+			}
+			for _, f := range fetched {
+				for _, r := range f.Records {
+					got = append(got, string(r.Value))
+				}
+			}
+		}
+	}()
+	return func() []string { return got }, func() { cancel(); <-done }
+}
+
+// Ten minutes without brokers, with the default settings: nothing is lost, and
+// nobody gives up.
+func TestVirtualOutage(t *testing.T) {
+	virtual(t, func(t *testing.T, c *cluster, n *eventembed.Network) {
+		far, near := n.Dialer("cut off"), n.Dialer("beside it")
+		client, err := New(c.virtualConfig(t, far))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		beside, err := New(c.virtualConfig(t, near))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer beside.Close()
+		reader, err := NewReader(t.Context(), ReaderConfig{Config: c.virtualConfig(t, far), Topics: []WireTopic{"t"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer reader.Close()
+		m := &member{changed: make(chan struct{}), owned: make(map[TopicPartition]bool)}
+		group, err := NewGroup(GroupConfig{Config: c.virtualConfig(t, far), Group: "g", Topics: []WireTopic{"t"}}, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer group.Close()
+		read, stopReading := polling(reader)
+		consumed, stopConsuming := polling(group)
+		if err := client.Produce(t.Context(), []*Record{record("t", "k", "before")}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) // virtual, as below
+
+		far.Cut()
+		if err := beside.Produce(t.Context(), []*Record{record("t", "k", "meanwhile")}); err != nil {
+			t.Fatal(err)
+		}
+		produced := make(chan error, 1)
+		go func() { produced <- client.Produce(t.Context(), []*Record{record("t", "k", "waited")}) }()
+		time.Sleep(10 * time.Minute)
+		select {
+		case err := <-produced:
+			t.Errorf("it did not wait: %v", err)
+		default:
+		}
+		far.Restore()
+		began := time.Now()
+		if err := <-produced; err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("produced %v after the brokers were back", took)
+		}
+		time.Sleep(30 * time.Second)
+		stopReading()
+		stopConsuming()
+		for what, got := range map[string][]string{"reader": read(), "group": consumed()} {
+			seen := make(map[string]bool)
+			for _, v := range got {
+				seen[v] = true
+			}
+			if len(seen) != 3 {
+				t.Errorf("the %s got %v", what, got)
+			}
+		}
+		if n := len(read()); n != 3 {
+			t.Errorf("the reader got %d records", n)
+		}
+	})
+}
+
+// A member that is cut off loses its partitions when the session timeout has
+// passed, and not much later another one has them.
+func TestVirtualTakeover(t *testing.T) {
+	virtual(t, func(t *testing.T, c *cluster, n *eventembed.Network) {
+		dying := n.Dialer("dying")
+		join := func(d *eventembed.Dialer) (*Group, *member, func()) {
+			m := &member{changed: make(chan struct{}), owned: make(map[TopicPartition]bool), next: make(map[TopicPartition]Offset)}
+			g, err := NewGroup(GroupConfig{Config: c.virtualConfig(t, d), Group: "g", Topics: []WireTopic{"t"}}, m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, stop := polling(g)
+			return g, m, stop
+		}
+		first, firstMember, stopFirst := join(dying)
+		defer stopFirst()
+		defer first.Close()
+		time.Sleep(5 * time.Second)
+		second, secondMember, stopSecond := join(n.Dialer("living"))
+		defer stopSecond()
+		defer second.Close()
+		time.Sleep(10 * time.Second)
+		if firstMember.holds() != 1 || secondMember.holds() != 1 {
+			t.Fatalf("they have %d and %d partitions", firstMember.holds(), secondMember.holds())
+		}
+		dying.Cut()
+		time.Sleep(15 * time.Second)
+		if secondMember.holds() != 1 {
+			t.Error("it was taken over before the session timeout")
+		}
+		time.Sleep(10 * time.Second)
+		if secondMember.holds() != 2 {
+			t.Error("it was not taken over after the session timeout")
+		}
+		dying.Restore()
+		time.Sleep(time.Minute)
+		if firstMember.holds() != 1 || secondMember.holds() != 1 {
+			t.Errorf("afterwards they have %d and %d partitions", firstMember.holds(), secondMember.holds())
+		}
+	})
+}
+
+// A member without work sends nothing but heartbeats and fetches: no rebalance
+// and no new connection in an hour.
+func TestVirtualIdle(t *testing.T) {
+	virtual(t, func(t *testing.T, c *cluster, n *eventembed.Network) {
+		d := n.Dialer("idle")
+		m := &member{changed: make(chan struct{}), owned: make(map[TopicPartition]bool)}
+		g, err := NewGroup(GroupConfig{Config: c.virtualConfig(t, d), Group: "g", Topics: []WireTopic{"t"}}, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer g.Close()
+		_, stop := polling(g)
+		defer stop()
+		time.Sleep(time.Minute)
+		calls, conns := m.told(), d.Conns()
+		time.Sleep(time.Hour)
+		if m.told() != calls || d.Conns() > conns {
+			t.Errorf("told %d times, %d connections, before %d and %d", m.told(), d.Conns(), calls, conns)
+		}
+	})
+}
