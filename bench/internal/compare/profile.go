@@ -5,13 +5,15 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"runtime/pprof"
 )
 
-// profile writes what one trial does into two files of a folder: where its CPU
-// time goes, and what has been allocated since the process began (the first
-// trial is the one to look at, or the difference to the one before with
-// pprof -base).
+// profile writes what one trial does into files of a folder: where its CPU time
+// goes, and what the process had allocated before and after it:
+//
+//	go tool pprof -top trial.cpu.prof
+//	go tool pprof -top -sample_index=alloc_objects -base trial.before.prof trial.after.prof
 type profile struct {
 	folder, trial string
 }
@@ -23,6 +25,9 @@ func (p profile) start() (stop func() error, err error) {
 		return nil, err
 	}
 	base := filepath.Join(p.folder, notForFiles.ReplaceAllString(p.trial, "-"))
+	if err := writeAllocations(base + ".before.prof"); err != nil {
+		return nil, err
+	}
 	cpu, err := os.Create(base + ".cpu.prof")
 	if err != nil {
 		return nil, err
@@ -32,11 +37,12 @@ func (p profile) start() (stop func() error, err error) {
 	}
 	return func() error {
 		pprof.StopCPUProfile()
-		return errors.Join(cpu.Close(), writeAllocations(base+".allocs.prof"))
+		return errors.Join(cpu.Close(), writeAllocations(base+".after.prof"))
 	}, nil
 }
 
 func writeAllocations(name string) error {
+	runtime.GC() // the profile is that of the last collection
 	file, err := os.Create(name)
 	if err != nil {
 		return err
