@@ -2,6 +2,7 @@ package eventdb
 
 import (
 	"fmt"
+	"reflect"
 	"sync"
 
 	"github.com/seed46dd6f11/events/eventmodels"
@@ -62,10 +63,19 @@ func (p *Pending) fail(event eventmodels.ProducingEvent, err error) {
 }
 
 func produceError(event eventmodels.ProducingEvent, err error) error {
-	if event == nil {
+	if isNil(event) {
 		return fmt.Errorf("tx.Produce of a nil event: %w", err)
 	}
 	return fmt.Errorf("tx.Produce of an event for topic %q: %w", event.GetTopic(), err)
+}
+
+// isNil also finds a nil pointer, whose methods would panic.
+func isNil(event eventmodels.ProducingEvent) bool {
+	if event == nil {
+		return true
+	}
+	v := reflect.ValueOf(event)
+	return v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 func (p *Pending) bindEncoder(encode encoder) {
