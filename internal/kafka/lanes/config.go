@@ -14,8 +14,10 @@ import (
 // Config is what a [Sender] needs. The zero value of a field without a default
 // is an error.
 type Config struct {
-	// Client reaches the brokers. It must keep franz-go's default of
-	// acks=all, with which it overwrites what a request says.
+	// Client reaches the brokers. It must have franz-go's default of
+	// acks=all, with which it overwrites what a request says. Its
+	// RequestTimeoutOverhead is how long a broker may be silent beyond
+	// RequestTimeout before the connection is given up.
 	Client *kgo.Client
 	// Identity is written into the batches; see [Identity].
 	Identity Identity
@@ -99,6 +101,8 @@ func (c Config) validate() error {
 	switch {
 	case c.Client == nil:
 		return errors.New("lanes: Config.Client is nil")
+	case c.Client.OptValue(kgo.RequiredAcks) != kgo.AllISRAcks():
+		return errors.New("lanes: Config.Client must be made with kgo.RequiredAcks(kgo.AllISRAcks()), the default: with less, what is acknowledged can be lost")
 	case c.Report == nil:
 		return errors.New("lanes: Config.Report is nil")
 	case c.Identity.ProducerID < 0 || c.Identity.Epoch < 0:

@@ -47,7 +47,7 @@ func connect(t testing.TB) *kafka {
 func (k *kafka) topic(partitions int, configs ...string) string {
 	k.t.Helper()
 	name := fmt.Sprintf("lanes-%d-%s", time.Now().UnixNano(), strings.Map(func(r rune) rune {
-		if r == '/' || r == ' ' {
+		if strings.ContainsRune("/ =", r) {
 			return '.'
 		}
 		return r

@@ -15,11 +15,13 @@ type Identity struct {
 	Epoch      int16
 }
 
-// Report is told what happens to the rows. Its methods are called one at a
-// time, from the sender's goroutines or from the goroutine that calls one of
-// its methods; only Returned can be called by [Sender.Send] while another is
-// running. No lock is held, so that they may call the sender, except Stop and
-// WaitIdle. They must not block: nothing else is reported meanwhile.
+// Report is told what happens to the rows. Its methods are called in the order
+// in which things have happened, one at a time, from goroutines of the sender or
+// of those who call it. Only what Send gives back at once is Returned by Send
+// itself, perhaps while another method is running, perhaps before the Held that
+// is the reason. No lock is held, so that the methods may call the sender,
+// except Stop and WaitIdle. They must not block: nothing else is reported
+// meanwhile.
 //
 // Every row given to [Sender.Send] is reported by exactly one of Acked,
 // Refused and Returned, unless the sender is stopped before: then what was not

@@ -277,3 +277,10 @@ func TestInitProducerID(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestAcksOfTheClient(t *testing.T) {
+	client := dial(t, embed(t).Addrs(), kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite())
+	if _, err := lanes.New(lanes.Config{Client: client, Report: &relay{t: t}}); err == nil || !strings.Contains(err.Error(), "AllISRAcks") {
+		t.Errorf("error %v", err)
+	}
+}
