@@ -96,4 +96,3 @@ func (m *machine) wait(l *lane) {
 		m.waiting = append(m.waiting, l)
 	}
 }
-
