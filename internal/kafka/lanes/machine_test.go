@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed46dd6f11/events/internal/kafka/lanes"
 )
 
 var rounds = flag.Int("lanes.rounds", 300, "how many random histories TestRandomHistories goes through")
