@@ -42,11 +42,19 @@ type service[ID eventmodels.AbstractID[ID], TX eventmodels.AbstractTX, DB eventm
 	db  DB // only with a database
 
 	consumed, relayed chan struct{} // nil unless started
+
+	abandons bool // the test's end is no failure when Shutdown abandons something
 }
 
 // library makes a configured library that does nothing yet. register may be
 // nil.
 func (w *world[ID, TX, DB]) library(register func(lib *events.Library[ID, TX, DB])) *service[ID, TX, DB] {
+	w.t.Helper()
+	return w.libraryThat(false, register)
+}
+
+// libraryThat is library, with mustRegister for Configure.
+func (w *world[ID, TX, DB]) libraryThat(mustRegister bool, register func(lib *events.Library[ID, TX, DB])) *service[ID, TX, DB] {
 	w.t.Helper()
 	s := &service[ID, TX, DB]{world: w, lib: events.New[ID, TX, DB]()}
 	s.lib.SetPrefix(w.prefix)
@@ -57,11 +65,11 @@ func (w *world[ID, TX, DB]) library(register func(lib *events.Library[ID, TX, DB
 	if w.open != nil {
 		s.db = w.open()
 	}
-	s.lib.Configure(s.db, nil, false, nil, nil, w.h.Brokers)
+	s.lib.Configure(s.db, nil, mustRegister, nil, nil, w.h.Brokers)
 	w.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if err := s.lib.Shutdown(ctx); err != nil {
+		if err := s.lib.Shutdown(ctx); err != nil && !s.abandons {
 			w.t.Errorf("Shutdown: %v", err)
 		}
 	})
