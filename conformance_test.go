@@ -95,8 +95,11 @@ func onPostgres(t *testing.T, brokers []string) eventtest.Harness[eventmodels.St
 	t.Helper()
 	dsn := backend(t, "postgres", "EVENTS_POSTGRES_DSN")
 	return eventtest.Harness[eventmodels.StringEventID, *eventpg.Tx, *eventpg.DB]{
-		Brokers: brokers,
-		Bind:    func(n int) string { return fmt.Sprintf("$%d", n) },
+		Brokers:    brokers,
+		Concurrent: true,
+		OpenTransactions: `SELECT count(*) FROM pg_stat_activity
+			WHERE application_name LIKE current_setting('application_name') || '%' AND state LIKE 'idle in transaction%' AND pid <> pg_backend_pid()`,
+		Bind: func(n int) string { return fmt.Sprintf("$%d", n) },
 		NewDatabase: func(t testing.TB) func() *eventpg.DB {
 			own := newPostgresDatabase(t, dsn)
 			return func() *eventpg.DB {
@@ -135,6 +138,7 @@ func newPostgresDatabase(t testing.TB, dsn string) string {
 	}
 	q := u.Query()
 	q.Set("search_path", name)
+	q.Set("application_name", name)
 	u.RawQuery = q.Encode()
 	return u.String()
 }

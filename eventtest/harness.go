@@ -20,6 +20,13 @@ type Harness[ID eventmodels.AbstractID[ID], TX eventmodels.AbstractTX, DB eventm
 	// same service, and may be closed by the test's cleanup. nil: the suite
 	// runs without database.
 	NewDatabase func(t testing.TB) (open func() DB)
+	// Concurrent says that several transactions of the database can write at
+	// the same time, as they cannot in SQLite.
+	Concurrent bool
+	// OpenTransactions is a query for the number of the test's connections
+	// that are in a transaction and idle, without the one that asks; "" if
+	// the database cannot tell.
+	OpenTransactions string
 	// Bind is the placeholder of the n-th argument (from 1) of a statement.
 	Bind func(n int) string
 }
