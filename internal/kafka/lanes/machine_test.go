@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
-
 )
 
 var rounds = flag.Int("lanes.rounds", 300, "how many random histories TestRandomHistories goes through")
