@@ -9,6 +9,9 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
 )
 
 const secret = "s3cr3t:p@ss/word"
@@ -157,6 +160,23 @@ func TestDrivers(t *testing.T) {
 	s, err := db.OpenOutbox(testContext(t))
 	if err != nil {
 		t.Fatalf("a driver that wraps pgx: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+
+	native, err := pgxpool.New(testContext(t), f.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer native.Close()
+	over := stdlib.OpenDBFromPool(native)
+	defer over.Close()
+	if err := Wrap(over).Transact(testContext(t), func(tx *Tx) error { return tx.Native().Ping(testContext(t)) }); err != nil {
+		t.Errorf("over a pgxpool.Pool: %v", err)
+	}
+	if s, err = Wrap(over).OpenOutbox(testContext(t)); err != nil {
+		t.Fatalf("over a pgxpool.Pool: %v", err)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)

@@ -1,6 +1,7 @@
 package eventpg
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -107,7 +108,7 @@ func collect(rows pgx.Rows) (page eventmodels.OutboxPage, err error) {
 	}
 	// The join has kept the order in every plan that was seen, and promises
 	// nothing.
-	if bySeq := func(a, b eventmodels.OutboxRow) int { return int(a.Seq - b.Seq) }; !slices.IsSortedFunc(page.Rows, bySeq) {
+	if bySeq := func(a, b eventmodels.OutboxRow) int { return cmp.Compare(a.Seq, b.Seq) }; !slices.IsSortedFunc(page.Rows, bySeq) {
 		slices.SortFunc(page.Rows, bySeq)
 	}
 	return page, rows.Err()
@@ -126,7 +127,7 @@ func (s *store) DeleteOutbox(ctx context.Context, scope string, keys []eventmode
 		return nil
 	}
 	sorted := slices.Clone(keys)
-	slices.SortFunc(sorted, func(a, b eventmodels.OutboxKey) int { return int(a.Seq - b.Seq) })
+	slices.SortFunc(sorted, func(a, b eventmodels.OutboxKey) int { return cmp.Compare(a.Seq, b.Seq) })
 	seqs, ids := make([]int64, len(keys)), make([]pgtype.UUID, len(keys))
 	for i, key := range sorted {
 		seqs[i], ids[i] = key.Seq, uuidOf(key.ID)

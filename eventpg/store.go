@@ -26,6 +26,9 @@ const (
 	// is heard.
 	callLimit      = 40 * time.Second
 	statementLimit = 30 * time.Second
+
+	// connectLimit bounds one attempt to connect, to each of the hosts.
+	connectLimit = 15 * time.Second
 )
 
 // sessionSettings make the store's connections independent of the defaults of
@@ -99,6 +102,9 @@ func ownConfig(config *pgx.ConnConfig) *pgx.ConnConfig {
 		name = app + ": " + name
 	}
 	config.RuntimeParams["application_name"] = name
+	if config.ConnectTimeout <= 0 || config.ConnectTimeout > connectLimit {
+		config.ConnectTimeout = connectLimit
+	}
 	config.Tracer = nil // the application's spans are not for a loop that runs for ever
 	config.OnNotice, config.OnNotification = nil, nil
 	return config
@@ -124,7 +130,10 @@ func (s *store) newPool() (*pgxpool.Pool, error) {
 // beforeConnect takes over credentials that have changed.
 func (s *store) beforeConnect(ctx context.Context, config *pgx.ConnConfig) error {
 	if s.refused.Swap(false) {
-		fresh, err := s.source(ctx)
+		// The application's pool may have no connection to look at.
+		asking, cancel := context.WithTimeout(ctx, connectLimit)
+		fresh, err := s.source(asking)
+		cancel()
 		if err != nil {
 			s.refused.Store(true)
 			return err

@@ -79,7 +79,7 @@ func TestStoreSessions(t *testing.T) {
 	name := "events_test_" + random()
 	mustExec(t, admin, "CREATE DATABASE "+name)
 	t.Cleanup(func() { mustExec(t, admin, "DROP DATABASE "+name+" WITH (FORCE)") })
-	for _, setting := range []string{"default_transaction_isolation = 'serializable'", "default_transaction_read_only = on", "statement_timeout = '1ms'"} {
+	for _, setting := range []string{"default_transaction_isolation = 'serializable'", "default_transaction_read_only = on", "statement_timeout = '1s'"} {
 		mustExec(t, admin, "ALTER DATABASE "+name+" SET "+setting)
 	}
 	own := changed(t, func(u *url.URL) { u.Path = "/" + name })
