@@ -6,8 +6,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -309,7 +311,13 @@ func TestProduceWhileBrokersAreAway(t *testing.T) {
 	onClusters(t, func(t *testing.T, c *cluster) {
 		known, fresh := c.topic(t, 1), c.topic(t, 1)
 		dialer := testDialer()
-		client := c.client(t, func(cfg *Config) { cfg.Dialer = dialer.DialContext })
+		var dials atomic.Int64
+		client := c.client(t, func(cfg *Config) {
+			cfg.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
+				dials.Add(1)
+				return dialer.DialContext(ctx, network, address)
+			}
+		})
 		if err := client.Produce(timeout(t), []*Record{record(known, "k", "v")}); err != nil {
 			t.Fatal(err)
 		}
@@ -323,10 +331,12 @@ func TestProduceWhileBrokersAreAway(t *testing.T) {
 		go func() {
 			result <- client.Produce(timeout(t), []*Record{record(known, "k", "v"), record(fresh, "k", "v")})
 		}()
+		tried := dials.Load() + 8
+		eventually(t, "it tries to connect", func() bool { return dials.Load() >= tried })
 		select {
 		case err := <-result:
 			t.Errorf("it did not wait: %v", err)
-		case <-time.After(2 * time.Second): // longer than any backoff at the start
+		default:
 		}
 		dialer.Restore()
 		if err := receive(t, "produced after the brokers came back", result); err != nil {
