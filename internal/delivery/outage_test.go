@@ -285,3 +285,29 @@ func TestRevokedWhileAsked(t *testing.T) {
 		f.stop()
 	})
 }
+
+// A server that only the handler knows does not make its event immortal: what
+// looks like an outage, while the library's servers answer, counts from the
+// eleventh time on.
+func TestOutageOfTheHandlersOwnServerCounts(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFixture(t)
+		var o outage
+		var dropped, calls atomic.Int32
+		f.cfg.Fault, f.cfg.Healthy = faultOf, o.healthy
+		f.cfg.Observer.Dropped = func(*Handler) { dropped.Add(1) }
+		f.handle("invoice", "orders", func(context.Context, *eventmodels.Message) error {
+			calls.Add(1)
+			return errAway
+		})
+		tp := at("orders", 0)
+		f.start(tp)
+		f.produce(tp, 1)
+		f.settle(time.Hour)
+		f.wantCommitted(tp, 1)
+		f.stop()
+		if dropped.Load() != 1 || calls.Load() <= maxAways {
+			t.Errorf("dropped %d times after %d calls", dropped.Load(), calls.Load())
+		}
+	})
+}

@@ -61,6 +61,7 @@ func (e *Engine) judge(d *delivery, a *attempt) Verdict {
 		OnFailure:    h.OnFailure,
 		NoRetry:      h.NoRetry,
 		Conflicts:    d.conflicts,
+		Aways:        d.aways,
 		Remaining:    d.deadline.Sub(a.ended),
 		Backoff:      h.Backoff.Delay(d.attempt, rand.Float64()),
 		AwayWait:     h.Backoff.Delay(d.aways, rand.Float64()),

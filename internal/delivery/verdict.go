@@ -8,8 +8,14 @@ import (
 )
 
 // maxConflicts is how many serialization failures or deadlocks in a row are
-// nobody's fault. More of them count as attempts.
-const maxConflicts = 10
+// nobody's fault, and maxAways how many times in a row an error is believed
+// that says that a server is away, although the library's own answer when they
+// are asked: it may be a server that only the handler knows. More of them count
+// as attempts.
+const (
+	maxConflicts = 10
+	maxAways     = 10
+)
 
 // Result is how an attempt ended.
 type Result int
@@ -55,8 +61,8 @@ type Outcome struct {
 	OnFailure eventmodels.OnFailure
 	NoRetry   bool
 
-	// Conflicts in a row, this one included.
-	Conflicts int
+	// Conflicts and Aways in a row, this one included.
+	Conflicts, Aways int
 	// Remaining is how much of the handler's timeout is left.
 	Remaining time.Duration
 
@@ -124,7 +130,7 @@ func (v Verdict) Final() bool {
 // decide is the one place that says what becomes of a delivery:
 //
 //	success, or an error that is to be ignored         Ack
-//	a server is away                                   RetryAfter, uncounted; the partition holds
+//	a server is away, one of the first ten in a row    RetryAfter, uncounted; the partition holds
 //	a conflict, one of the first ten in a row          RetryAfter, soon and uncounted
 //	any other failure
 //	    that is not to be tried again                  what OnFailure says
@@ -142,7 +148,7 @@ func decide(o Outcome) Verdict {
 	switch {
 	case o.Result == Succeeded || o.Handling == eventmodels.IgnoreError:
 		return Verdict{Kind: Ack}
-	case o.Result == Away:
+	case o.Result == Away && o.Aways <= maxAways:
 		return Verdict{Kind: RetryAfter, Wait: o.AwayWait, Uncounted: true, Hold: true}
 	case o.Result == Conflict && o.Conflicts <= maxConflicts:
 		return Verdict{Kind: RetryAfter, Wait: o.ConflictWait, Uncounted: true}

@@ -34,7 +34,7 @@ func TestDecide(t *testing.T) {
 	rows := []row{
 		{"success", func(o Outcome) bool { return o.Result == Succeeded }, verdict(Verdict{Kind: Ack})},
 		{"ignored", func(o Outcome) bool { return o.Handling == eventmodels.IgnoreError }, verdict(Verdict{Kind: Ack})},
-		{"away", func(o Outcome) bool { return o.Result == Away },
+		{"one of the first ten times away", func(o Outcome) bool { return o.Result == Away && o.Aways < 11 },
 			verdict(Verdict{Kind: RetryAfter, Wait: awayWait, Uncounted: true, Hold: true})},
 		{"one of the first ten conflicts", func(o Outcome) bool { return o.Result == Conflict && o.Conflicts < 11 },
 			verdict(Verdict{Kind: RetryAfter, Wait: conflictWait, Uncounted: true})},
@@ -63,7 +63,7 @@ func TestDecide(t *testing.T) {
 							for _, left := range []time.Duration{-time.Second, 0, 1, time.Second, 2 * time.Second, 5 * time.Second, backoffWait, backoffWait + 1, time.Minute} {
 								o := Outcome{
 									Result: result, Handling: handling, RetryAfter: after, OnFailure: onFailure, NoRetry: noRetry,
-									Conflicts: conflicts, Remaining: left,
+									Conflicts: conflicts, Aways: conflicts, Remaining: left,
 									Backoff: backoffWait, AwayWait: awayWait, ConflictWait: conflictWait, LeastBackoff: time.Second,
 								}
 								combinations++
