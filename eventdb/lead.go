@@ -30,6 +30,11 @@ type leadership struct {
 	sender Sender
 	flight *flight
 
+	// passLimit bounds the last pass.
+	passLimit time.Duration
+	// finished: the last pass has come to its end.
+	finished bool
+
 	// Written and read by the reader alone:
 
 	gaps     gapset.Set
@@ -47,7 +52,7 @@ func (r *Relay) acquire(ctx context.Context) (*leadership, error) {
 	if err != nil || k == nil {
 		return nil, err
 	}
-	l := &leadership{relay: r, cfg: &r.cfg, store: r.store, keeper: k, flight: newFlight()}
+	l := &leadership{relay: r, cfg: &r.cfg, store: r.store, keeper: k, flight: newFlight(), passLimit: r.cfg.StopLimit}
 	l.sender, err = r.cfg.NewSender(k.identity(), reportTo{l.flight, r.cfg.Observer})
 	if err != nil {
 		_ = r.store.ReleaseLease(ctx, k.current())
@@ -93,7 +98,7 @@ func (l *leadership) lead(ctx context.Context, stop <-chan struct{}) error {
 	deleting.Go(func() { l.deleteLoop(deletes, lastRow) })
 
 	l.sender.Start()
-	reading, end := expiring(leading, stop, l.cfg.StopLimit)
+	reading, end := expiring(leading, stop, l.passLimit)
 	err := l.read(reading, stop)
 	if err == nil {
 		err = l.lastPass(reading)
@@ -117,15 +122,43 @@ func (l *leadership) lead(ctx context.Context, stop <-chan struct{}) error {
 }
 
 // close releases the lease, so that another process takes over at once.
+//
+// A process that has committed since the last read, and runs no relay, may have
+// found the lease taken and left its rows to this one. Nobody can any more after
+// the release, so that this is the time to look for such rows.
 func (l *leadership) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.LeaseTime)
 	defer cancel()
 	err := l.store.ReleaseLease(ctx, l.keeper.current())
+	if err == nil && l.finished && l.overlooked(ctx) {
+		signal(l.relay.wake) // for Missed
+	}
 	if err == nil {
 		err = l.store.Wake(ctx, l.cfg.Scope)
 	}
 	if err != nil && !errors.Is(err, eventmodels.ErrLeaseLost) {
 		l.relay.log.Debug("releasing the lease; it expires by itself", "error", err)
+	}
+}
+
+// overlooked reports whether there are rows that this leadership has not read,
+// and nobody else relays. It is called after the lease was released.
+func (l *leadership) overlooked(ctx context.Context) bool {
+	state, err := l.store.LookLease(ctx, l.cfg.Scope)
+	if err != nil || state.Live {
+		return false
+	}
+	q := l.gaps.Ask()
+	l.rangesOf(q)
+	page, err := l.store.ReadOutbox(ctx, eventmodels.OutboxRead{Scope: l.cfg.Scope, Gaps: l.ranges, Hint: q.Above, Limit: 1})
+	return err == nil && len(page.Rows) > 0
+}
+
+// rangesOf sets ranges to the question's gaps.
+func (l *leadership) rangesOf(q gapset.Question) {
+	l.ranges = l.ranges[:0]
+	for _, g := range q.Gaps {
+		l.ranges = append(l.ranges, eventmodels.SeqRange{Lo: g.Lo, Hi: g.Hi})
 	}
 }
 
@@ -199,6 +232,7 @@ func (l *leadership) lastPass(ctx context.Context) error {
 		}
 		settled, held := l.flight.settled()
 		if settled {
+			l.finished = true
 			return held
 		}
 		select {
@@ -230,10 +264,7 @@ func (l *leadership) step(ctx context.Context) (found int, complete bool, err er
 		return 0, false, ctx.Err()
 	}
 	question := l.gaps.Ask()
-	l.ranges = l.ranges[:0]
-	for _, g := range question.Gaps {
-		l.ranges = append(l.ranges, eventmodels.SeqRange{Lo: g.Lo, Hi: g.Hi})
-	}
+	l.rangesOf(question)
 	// What was committed before now is on the page, or behind it.
 	for _, c := range []chan struct{}{l.relay.wake, l.relay.heard} {
 		select {

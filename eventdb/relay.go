@@ -204,7 +204,9 @@ func signal(c chan struct{}) {
 }
 
 // Missed reports, after Stop, whether Wake was called so late that no pass has
-// followed: somebody else has to look at the outbox.
+// followed, and after Stop and Once whether a process that runs no relay has
+// committed so late, and has left its rows to this relay, which had the lease:
+// somebody else, or another Once, has to look at the outbox.
 func (r *Relay) Missed() bool { return len(r.wake) > 0 || len(r.notify) > 0 }
 
 func (r *Relay) open(ctx context.Context) error {

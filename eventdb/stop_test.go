@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/seed46dd6f11/events/eventmodels"
 )
 
 // stopTime stops a relay and returns how long that took.
@@ -280,4 +282,115 @@ func TestOnceFails(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 	})
+}
+
+// What another process has committed during a pass, and left to it since it had
+// the lease, is not forgotten.
+func TestOnceMissed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		table, log := newTable(), &kafkaLog{}
+		p := newProcess(t, "p", table, log, script{sender: func(s *sender) { s.manual = true }})
+		q := newProcess(t, "q", table, log, script{})
+		defer p.Stop()
+		defer q.Stop()
+		table.add("t", 1)
+		passed := make(chan error, 1)
+		go func() { passed <- p.Once(context.Background()) }()
+		until(t, "a row on its way", func() bool { return p.sender() != nil && p.sender().queued() == 1 })
+
+		table.add("t", 1)
+		if err := q.Once(context.Background()); err != nil || q.sender() != nil {
+			t.Fatalf("a pass while another process has the lease: %v", err)
+		}
+		p.sender().ack(1)
+		if err := <-passed; err != nil {
+			t.Fatal(err)
+		}
+		if !p.Missed() || q.Missed() {
+			t.Errorf("Missed says %v, and %v of the other one, with %d rows left", p.Missed(), q.Missed(), table.left())
+		}
+
+		passed = make(chan error, 1)
+		go func() { passed <- p.Once(context.Background()) }()
+		until(t, "the second row on its way", func() bool { return p.sender().queued() == 1 })
+		p.sender().ack(1)
+		if err := <-passed; err != nil || p.Missed() || table.left() != 0 {
+			t.Errorf("the pass that follows: %v; Missed says %v, %d rows left", err, p.Missed(), table.left())
+		}
+	})
+	bubble(t, func(t *testing.T) {
+		// The same of a relay that stops, and its lease taken over or not.
+		for _, taken := range []bool{false, true} {
+			table, log := newTable(), &kafkaLog{}
+			p := newProcess(t, "p", table, log, script{
+				sender: func(s *sender) { s.manual = true },
+				store: func(s *store) {
+					s.after = func(op string) {
+						if op == "release" {
+							time.Sleep(2 * time.Second)
+						}
+					}
+				},
+			})
+			q := newProcess(t, "q", table, log, script{store: func(s *store) {
+				if !taken {
+					s.fail("acquire", errAway)
+				}
+			}})
+			p.start()
+			until(t, "a leader", p.Leading)
+			p.commit("t", 1)
+			until(t, "a row on its way", func() bool { return p.sender().queued() == 1 })
+			stopped := make(chan struct{})
+			go func() { p.Stop(); close(stopped) }()
+			time.Sleep(time.Second)
+			table.add("t", 1)
+			if taken {
+				q.start()
+			}
+			time.Sleep(time.Second)
+			p.sender().ack(1)
+			<-stopped
+			if p.Missed() == taken {
+				t.Errorf("lease taken over %v: Missed says %v, with %d rows left", taken, p.Missed(), table.left())
+			}
+			q.Stop()
+		}
+	})
+}
+
+// A pass that cannot begin ends in time.
+func TestOnceIsBounded(t *testing.T) {
+	for name, s := range map[string]script{
+		"brokers": {config: func(c *RelayConfig) {
+			c.ClusterID = func(ctx context.Context) (string, error) { <-ctx.Done(); return "", context.Cause(ctx) }
+		}},
+		"opening": {config: func(c *RelayConfig) {
+			c.Open = func(ctx context.Context) (eventmodels.OutboxStore, error) {
+				<-ctx.Done()
+				return nil, context.Cause(ctx)
+			}
+		}},
+		"producer id, then sending": {
+			config: func(c *RelayConfig) {
+				next := c.NewProducerID
+				c.NewProducerID = func(ctx context.Context) (int64, error) { wait(ctx, 7*time.Second); return next(ctx) }
+				c.LeaseTime = time.Minute
+			},
+			sender: func(s *sender) { s.manual = true },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				p := newProcess(t, "me", newTable(), &kafkaLog{}, s)
+				defer p.Stop()
+				p.table.add("t", 1)
+				began := time.Now()
+				err := p.Once(context.Background())
+				if took := time.Since(began); !errors.Is(err, errStopLimit) || took > 12*time.Second {
+					t.Errorf("after %v: %v", took, err)
+				}
+			})
+		})
+	}
 }
