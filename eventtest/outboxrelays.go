@@ -20,6 +20,9 @@ import (
 	"github.com/seed46dd6f11/events/internal/kafka/lanes"
 )
 
+// shortly is the time limit of calls that are made to run into it.
+const shortly = time.Second
+
 // leaseTime of the relays that a test runs itself: short, but longer than a
 // busy machine takes for a renewal.
 const leaseTime = 3 * time.Second
