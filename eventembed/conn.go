@@ -82,6 +82,7 @@ func (c *conn) next() ([]byte, error) {
 	case kmsg.Fetch: // always looked at, for its session
 	case kmsg.CreateTopics, kmsg.Metadata: // for illegal names
 	case kmsg.SASLAuthenticate: // for the refusal of wrong credentials
+	case kmsg.OffsetForLeaderEpoch: // for epochs that have ended
 	default:
 		if !stamped && !rules.some.Load() {
 			return frame, nil
@@ -110,6 +111,9 @@ func (c *conn) judge(frame []byte, stamped bool) ([]byte, error) {
 		c.mu.Lock()
 		c.authenticating = req
 		c.mu.Unlock()
+	}
+	if epochs, ok := req.body.(*kmsg.OffsetForLeaderEpochRequest); ok && askPresentEpoch(epochs) {
+		frame = reframe(req)
 	}
 	if stamped {
 		if f := stamp(req, origin{internal: c.internal, clientID: req.clientID}); f != nil {

@@ -1,7 +1,6 @@
 package eventembed
 
 import (
-	"encoding/binary"
 	"reflect"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -33,10 +32,7 @@ func stamp(req *request, o origin) []byte {
 		value = "i"
 	}
 	tags.Set(originTag, []byte(value))
-	frame := append(make([]byte, 4, 4+len(req.header)), req.header...)
-	frame = req.body.AppendTo(frame)
-	binary.BigEndian.PutUint32(frame, uint32(len(frame)-4))
-	return frame
+	return reframe(req)
 }
 
 // originOf reads what stamp has written; ok is false if it has not.
