@@ -78,8 +78,9 @@ type OutboxPage struct {
 	// Xmin, with ProofXID, is the snapshot's: every transaction with an id
 	// below it has ended.
 	Xmin uint64
-	// Drawn, with ProofXID and OutboxRead.Draw, is a transaction id that was
-	// assigned after ReadOutbox was called. (A snapshot's xmax will not do: it
+	// Drawn, with ProofXID and OutboxRead.Draw, is a transaction id above all
+	// that were assigned before ReadOutbox was called: one that was assigned
+	// since, or that would be assigned next. (A snapshot's xmax will not do: it
 	// is one above the highest id that has ended, and a transaction that runs
 	// may have an id above it.)
 	Drawn uint64
