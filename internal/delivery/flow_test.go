@@ -26,7 +26,7 @@ func TestBlockedPartitionHolds(t *testing.T) {
 		})
 		h.OnFailure = eventmodels.OnFailureBlock
 		blocked, other := at("orders", 0), at("orders", 1)
-		f.produce(blocked, 100_000)
+		f.produce(blocked, 20_000)
 		f.start(blocked, other)
 		f.settle(900 * time.Millisecond)
 		if len(f.noted(&f.pauses)) != 0 {
@@ -58,7 +58,7 @@ func TestBlockedPartitionHolds(t *testing.T) {
 		f.wantLogged(1, "blocks its partition")
 		well.Store(true)
 		f.settle(time.Minute)
-		f.wantCommitted(blocked, 100_000)
+		f.wantCommitted(blocked, 20_000)
 		if len(f.noted(&f.resumes)) != 1 {
 			t.Errorf("resumed: %v", f.noted(&f.resumes))
 		}
@@ -107,7 +107,7 @@ func TestSpanLimit(t *testing.T) {
 			return nil
 		})
 		tp := at("orders", 0)
-		f.produce(tp, 50_000)
+		f.produce(tp, 25_000)
 		f.start(tp)
 		f.settle(50 * time.Second)
 		f.wantCount("invoice", 10_000)
@@ -117,8 +117,8 @@ func TestSpanLimit(t *testing.T) {
 		}
 		well.Store(true)
 		f.settle(time.Minute)
-		f.wantCommitted(tp, 50_000)
-		f.wantCount("invoice", 50_001)
+		f.wantCommitted(tp, 25_000)
+		f.wantCount("invoice", 25_001)
 		f.stop()
 	})
 }

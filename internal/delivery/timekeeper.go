@@ -10,7 +10,7 @@ import (
 func (e *Engine) keepTime(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	for {
+	for ctx.Err() == nil {
 		now := time.Now()
 		e.mu.Lock()
 		at, some := e.s.wakeRetries(now)
@@ -38,7 +38,11 @@ func (e *Engine) keepTime(ctx context.Context) {
 
 		var alarm <-chan time.Time
 		if some {
-			timer.Reset(time.Until(at))
+			wait := time.Until(at)
+			if wait <= 0 {
+				continue
+			}
+			timer.Reset(wait)
 			alarm = timer.C
 		}
 		select {
