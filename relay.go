@@ -68,6 +68,7 @@ func (l *Library[ID, TX, DB]) CatchUpProduce(ctx context.Context, sleepTime time
 	if err := relay.Start(ctx); err != nil {
 		l.relay.end(run)
 		relay.Stop()
+		close(run.done) // a Shutdown that has come meanwhile waits for it
 		return nil, fmt.Errorf("CatchUpProduce: %w", err)
 	}
 	l.learnLimits()
@@ -121,13 +122,17 @@ func (s *relayState) shutdown(ctx context.Context) error {
 	s.closed = true
 	run, once := s.running, s.once
 	s.mu.Unlock()
+	if run != nil {
+		run.halt.Do(func() { close(run.stop) })
+	}
 	if once != nil {
-		once.stop()
+		if err := once.stop(ctx); err != nil {
+			return err
+		}
 	}
 	if run == nil {
 		return nil
 	}
-	run.halt.Do(func() { close(run.stop) })
 	select {
 	case <-run.done:
 		return nil
@@ -154,6 +159,11 @@ func (l *Library[ID, TX, DB]) ProduceFromTable(ctx context.Context, ids map[stri
 	}
 	l.relay.mu.Lock()
 	run, once := l.relay.running, l.relay.once
+	if run != nil {
+		// With the lock: a relay that has ended asks afterwards, by Missed,
+		// whether it was woken too late.
+		run.relay.Wake()
+	}
 	if run == nil && !l.settings.lazyTx && once == nil && !l.relay.closed {
 		relay, err := l.newRelay(0, 0)
 		if err != nil {
@@ -168,7 +178,6 @@ func (l *Library[ID, TX, DB]) ProduceFromTable(ctx context.Context, ids map[stri
 	switch {
 	case run != nil:
 		ProduceFromTxSplit.WithLabelValues("relay").Inc()
-		run.relay.Wake()
 		return nil
 	case l.settings.lazyTx:
 		ProduceFromTxSplit.WithLabelValues("lazy").Inc()
@@ -291,12 +300,13 @@ func (o relayObserver) Failed(operation string, err error) {
 type oncer struct {
 	relay *eventdb.Relay
 
-	mu      sync.Mutex
-	next    *oncePass // guarded by mu; not begun; nil if nobody waits
-	working bool      // guarded by mu; a goroutine makes passes
-	ended   chan struct{}
-	cancel  context.CancelFunc
-	ctx     context.Context
+	mu       sync.Mutex
+	next     *oncePass     // guarded by mu; not begun; nil if none is needed
+	working  bool          // guarded by mu; a goroutine makes passes
+	ended    chan struct{} // guarded by mu; closed when that goroutine ends
+	stopping bool          // guarded by mu; stop was called
+	cancel   context.CancelFunc
+	ctx      context.Context
 }
 
 type oncePass struct {
@@ -314,12 +324,12 @@ func newOncer(relay *eventdb.Relay) *oncer {
 // pass waits for a pass that begins after the call.
 func (o *oncer) pass(ctx context.Context) error {
 	o.mu.Lock()
-	if o.ctx.Err() != nil {
+	if o.stopping {
 		o.mu.Unlock()
 		return ErrStopped
 	}
 	if o.next == nil {
-		o.next = &oncePass{done: make(chan struct{})}
+		o.next = newOncePass()
 	}
 	mine := o.next
 	if !o.working {
@@ -336,9 +346,13 @@ func (o *oncer) pass(ctx context.Context) error {
 	}
 }
 
-// work makes passes until nobody waits for one.
+func newOncePass() *oncePass { return &oncePass{done: make(chan struct{})} }
+
+// work makes passes until nobody waits for one, and another process has not
+// left its rows to the last one.
 func (o *oncer) work(ended chan struct{}) {
 	defer close(ended)
+	lastForOthers := false
 	for {
 		o.mu.Lock()
 		p := o.next
@@ -351,15 +365,36 @@ func (o *oncer) work(ended chan struct{}) {
 		o.mu.Unlock()
 		p.err = o.relay.Once(o.ctx)
 		close(p.done)
+		if !o.relay.Missed() || lastForOthers {
+			continue
+		}
+		o.mu.Lock()
+		if o.next == nil {
+			o.next = newOncePass()
+		}
+		lastForOthers = o.stopping // they may go on for ever
+		o.mu.Unlock()
 	}
 }
 
-// stop ends a pass that runs, and closes the connections.
-func (o *oncer) stop() {
+// stop waits for the passes that commits wait for, and closes the connections.
+// When ctx ends first they are cut short.
+func (o *oncer) stop(ctx context.Context) error {
 	o.mu.Lock()
-	o.cancel()
+	o.stopping = true
 	ended := o.ended
 	o.mu.Unlock()
-	<-ended
-	o.relay.Stop()
+	select {
+	case <-ended:
+		o.cancel()
+		o.relay.Stop()
+		return nil
+	case <-ctx.Done():
+		o.cancel()
+		go func() { // it may have to wait for the database
+			<-ended
+			o.relay.Stop()
+		}()
+		return &AbandonedError{Err: fmt.Errorf("a pass over the outbox was not waited for: %w", ctx.Err())}
+	}
 }

@@ -13,6 +13,10 @@ import (
 // nor of a relay that was started. Stop closes the connections that it leaves
 // open for the next time; see Missed, too.
 func (r *Relay) Once(ctx context.Context) error {
+	select {
+	case <-r.wake: // Missed is about this pass
+	default:
+	}
 	end := time.Now().Add(r.cfg.StopLimit)
 	beginning, cancel := context.WithDeadlineCause(ctx, end, errStopLimit)
 	defer cancel()
