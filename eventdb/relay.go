@@ -44,8 +44,8 @@ type RelayObserver interface {
 type RelayConfig struct {
 	// Scope is the outbox's, Owner unique to this Library.
 	Scope, Owner string
-	// Open opens the store; the relay closes it. It is called again if the
-	// store's connections cannot be had.
+	// Open opens the store; the relay closes it. The store connects again by
+	// itself after it has lost its connections.
 	Open func(context.Context) (eventmodels.OutboxStore, error)
 	// ClusterID asks Kafka which cluster it is.
 	ClusterID func(context.Context) (string, error)
@@ -292,11 +292,23 @@ func (r *Relay) stopping() bool {
 	}
 }
 
-// sleep ends early with a wake-up, which may mean that the lease is free, and
-// with Stop.
+// standbyRest is the shortest pause between two looks at the lease. A wake-up
+// does not say whether it is about the lease, and there may be one for each of
+// the others' commits.
+const standbyRest = 50 * time.Millisecond
+
+// sleep ends early with a wake-up, which may mean that the lease is free, but
+// not before standbyRest, and with Stop.
 func (r *Relay) sleep(d time.Duration) {
-	timer := time.NewTimer(d)
+	rest := min(d, standbyRest)
+	timer := time.NewTimer(rest)
 	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.stop:
+		return
+	}
+	timer.Reset(d - rest)
 	select {
 	case <-timer.C:
 	case <-r.heard:
@@ -344,7 +356,18 @@ func (r *Relay) listen(ctx context.Context) {
 	failures := 0
 	for ctx.Err() == nil {
 		listening := make(chan struct{})
+		var told sync.WaitGroup
+		trying, ended := context.WithCancel(ctx)
+		told.Go(func() {
+			select {
+			case <-listening:
+				signal(r.heard) // what was said before was not heard
+			case <-trying.Done():
+			}
+		})
 		err := r.store.Listen(ctx, r.cfg.Scope, listening, func() { signal(r.heard) })
+		ended()
+		told.Wait()
 		if errors.Is(err, errors.ErrUnsupported) || ctx.Err() != nil {
 			return
 		}

@@ -84,6 +84,60 @@ func TestRelayHearsOthers(t *testing.T) {
 	})
 }
 
+// What was said while nobody listened is looked for when somebody does.
+func TestRelayListensAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := start(t, script{
+			config: func(c *RelayConfig) { c.Poll = time.Hour; c.LeaseTime = 10 * time.Hour },
+			store:  func(s *store) { s.fail("listen", errAway) },
+		})
+		time.Sleep(3 * time.Hour)
+		p.table.add("t", 1)
+		if err := p.table.open().Wake(context.Background(), "scope"); err != nil {
+			t.Fatal(err)
+		}
+		p.store.fail("listen", nil)
+		time.Sleep(10 * time.Second)
+		settle()
+		if p.table.left() != 0 {
+			t.Error("the row waits for the poll")
+		}
+	})
+}
+
+// A process that stands by is woken by every commit of the others, and does not
+// ask for the lease that often.
+func TestStandbyRests(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		table, log := newTable(), &kafkaLog{}
+		leader := newProcess(t, "leader", table, log, script{})
+		leader.start()
+		until(t, "a leader", leader.Leading)
+		var looks atomic.Int64
+		standby := newProcess(t, "standby", table, log, script{store: func(s *store) {
+			s.after = func(op string) {
+				if op == "look" {
+					looks.Add(1)
+				}
+			}
+		}})
+		standby.start()
+		for range 10_000 {
+			standby.commit("t", 1)
+			time.Sleep(time.Millisecond)
+		}
+		if n := looks.Load(); n > 10_000/50+10 {
+			t.Errorf("%d looks at the lease in ten seconds", n)
+		}
+		leader.Stop()
+		time.Sleep(standbyRest)
+		settle()
+		if !standby.Leading() {
+			t.Error("it does not take over at once")
+		}
+	})
+}
+
 // A seq whose transaction commits late is sent late, and none is lost, where
 // only time can prove that a gap stays one.
 func TestRelayReadsGaps(t *testing.T) {
