@@ -148,7 +148,7 @@ func (l *lane) enter(log topicID) {
 	unknown := topicID{}
 	switch {
 	case log == l.log:
-	case log == unknown, l.log == unknown && l.seq != 0:
+	case log == unknown, l.log == unknown && (l.seq != 0 || l.below != 0):
 		// The brokers have begun to know topics by their ids, or have
 		// ceased to. It is the same log, or takes any number.
 		l.log = log

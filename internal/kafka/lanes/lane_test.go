@@ -235,3 +235,18 @@ func TestSequenceNumbersWrap(t *testing.T) {
 	s.m.send(s.now, rowsOf(5))
 	s.expect(5, 2)
 }
+
+// What was given up with an unknown outcome while topics were named by their
+// names, under the first sequence numbers of all, is not forgotten when the
+// brokers begin to know topics by their ids: the log is the same.
+func TestEnterRemembersWhatWasGivenUp(t *testing.T) {
+	l := &lane{topic: &topic{}}
+	l.queue = []*row{{}, {}, {}}
+	l.take(1<<20, 10).uncertain = true
+	l.forsake()
+	l.release()
+	l.enter(topicID{1})
+	if l.below != 3 {
+		t.Errorf("a batch of %d records would be taken for a repetition of the one that was given up", 3)
+	}
+}
