@@ -282,6 +282,16 @@ func (l *leadership) step(ctx context.Context) (found int, complete bool, err er
 		l.gaps.Reset(0)
 		return 0, false, fmt.Errorf("read the outbox: %w", err)
 	}
+	if ctx.Err() == nil && !time.Now().Before(l.keeper.deadline()) {
+		// The process stood still, and another one may have begun. Brokers
+		// refuse what is written where that one has written, and what has no
+		// key can go elsewhere.
+		l.keeper.lost(errNotRenewed)
+	}
+	if err := ctx.Err(); err != nil {
+		l.flight.failedRead()
+		return 0, false, err
+	}
 	complete = len(page.Rows) < limit
 	if err := l.observe(question, page, complete); err != nil {
 		l.flight.failedRead()

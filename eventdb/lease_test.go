@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -280,6 +281,32 @@ func TestLeaseNeedsBrokers(t *testing.T) {
 		}
 		if errors.Is(err, errAway) {
 			p.Stop()
+		}
+	})
+}
+
+// A page that comes when the lease is over, since the process stood still, is
+// not sent: its rows are the successor's, who may have sent and deleted them.
+func TestLeaseOverWhenPageComes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var p *process
+		var stand atomic.Bool
+		p = newProcess(t, "me", newTable(), &kafkaLog{}, script{store: func(s *store) {
+			s.after = func(op string) {
+				if op == "read" && stand.CompareAndSwap(true, false) {
+					s.fail("renew", errAway)
+					time.Sleep(time.Minute)
+					p.table.steal()
+				}
+			}
+		}})
+		p.start()
+		until(t, "a leader", p.Leading)
+		stand.Store(true)
+		p.commit("t", 3)
+		until(t, "the end of the leadership", func() bool { return !p.Leading() })
+		if sent := p.sender().sentSeqs(); len(sent) > 0 {
+			t.Errorf("sent %v without the lease", sent)
 		}
 	})
 }

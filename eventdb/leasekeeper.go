@@ -97,6 +97,9 @@ func (k *keeper) deadline() time.Time {
 	return k.until
 }
 
+// errNotRenewed is why a lease is given up that may be another owner's.
+var errNotRenewed = fmt.Errorf("%w: it could not be renewed in time", eventmodels.ErrLeaseLost)
+
 // keep renews until ctx ends or the lease is lost.
 func (k *keeper) keep(ctx context.Context) {
 	pause := k.ttl / 3
@@ -106,7 +109,7 @@ func (k *keeper) keep(ctx context.Context) {
 			return
 		}
 		if !time.Now().Before(k.deadline()) {
-			k.lost(fmt.Errorf("%w: it could not be renewed in time", eventmodels.ErrLeaseLost))
+			k.lost(errNotRenewed)
 			return
 		}
 		err := k.renew(ctx)

@@ -416,8 +416,9 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// errStopLimit is the cause of the end of what took too long after Stop.
-var errStopLimit = errors.New("the relay was stopped, and this was not finished within the limit")
+// errStopLimit is the cause of the end of what took too long after Stop, or in
+// Once.
+var errStopLimit = errors.New("the pass over the outbox was not finished within its limit")
 
 // expiring returns a context that ends when limit has passed since stop was
 // closed. end must be called; it ends the context, too.
