@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/backoff"
+	"github.com/seed46dd6f11/events/internal/delivery"
 	"github.com/seed46dd6f11/events/internal/mark"
 )
 
@@ -178,17 +179,7 @@ func runPlain(handler eventmodels.HandlerInterface) func(context.Context, []*eve
 func (l *Library[ID, TX, DB]) runOnce(h *registeredHandler, handler eventmodels.HandlerTxInterface[ID, TX]) func(context.Context, []*eventmodels.Message) error {
 	identity := mark.Handler{Prefix: l.settings.prefix, Group: h.group, Name: h.name, BaseTopic: h.topic}
 	batch, isBatch := handler.(eventmodels.BatchHandlerTxInterface[ID, TX])
-	places := l.consumer.transactions
 	return func(ctx context.Context, ms []*eventmodels.Message) error {
-		// Two connections of the pool are left to the rest of the service.
-		if places != nil {
-			select {
-			case places <- struct{}{}:
-				defer func() { <-places }()
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
 		marks := make([]eventmodels.Mark, len(ms))
 		for i, m := range ms {
 			marks[i] = markOf(identity, string(l.wireTopic(m.Topic)), m)
@@ -216,11 +207,20 @@ func markOf(h mark.Handler, wireTopic string, m *eventmodels.Message) eventmodel
 	return mark.Of(h, m.Source, m.ID)
 }
 
-// transactionPlaces bounds how many exactly-once handlers hold a connection at
-// the same time: two less than the pool has, at least one.
-func transactionPlaces(maxConnections int) chan struct{} {
-	if maxConnections <= 0 {
+// transactionPlaces bounds how many exactly-once handlers of a Library have a
+// transaction at the same time: two less than the pool has connections, which
+// are left to the rest of the service, but at least one; and no more than can
+// write. nil: no bound.
+func transactionPlaces(db interface{ MaxConnections() int }) *delivery.Places {
+	n := 0
+	if connections := db.MaxConnections(); connections > 0 {
+		n = max(connections-2, 1)
+	}
+	if one, ok := db.(interface{ OneWriter() bool }); ok && one.OneWriter() {
+		n = 1 // others would use up their timeouts waiting for it
+	}
+	if n == 0 {
 		return nil
 	}
-	return make(chan struct{}, max(1, maxConnections-2))
+	return delivery.NewPlaces(n)
 }

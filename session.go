@@ -21,10 +21,17 @@ type session struct {
 
 // slotsOf are the running places of a library: broadcasts have their own, so
 // that a cache is not stale because a batch job is slow.
-type slotsOf struct{ groups, broadcast *delivery.Slots }
+type slotsOf struct {
+	groups, broadcast *delivery.Slots
+	transactions      *delivery.Places // of exactly-once handlers; nil: no bound
+}
 
-func (l *LibraryNoDB) newSlots() slotsOf {
-	return slotsOf{groups: delivery.NewSlots(l.settings.maxRunning), broadcast: delivery.NewSlots(l.settings.maxRunning)}
+func (l *Library[ID, TX, DB]) newSlots() slotsOf {
+	s := slotsOf{groups: delivery.NewSlots(l.settings.maxRunning), broadcast: delivery.NewSlots(l.settings.maxRunning)}
+	if l.HasDB() {
+		s.transactions = transactionPlaces(l.db)
+	}
+	return s
 }
 
 // openSession starts an engine for the handlers of a group, and what it
@@ -55,10 +62,14 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 			seen[wire] = true
 			topics = append(topics, wire)
 		}
+		var places *delivery.Places
+		if h.kind == kindExactlyOnce {
+			places = slots.transactions
+		}
 		cfg.Handlers = append(cfg.Handlers, &delivery.Handler{
 			Name: h.name, Topic: h.topic, WireTopic: wire, OnFailure: h.onFailure,
 			Timeout: h.timeout, NoRetry: h.noRetry, Concurrency: h.concurrency, QueueDepth: h.queueDepth, Backoff: h.backoff,
-			Run: h.bind(),
+			Places: places, Run: h.bind(),
 		})
 	}
 	engine, err := delivery.New(cfg)

@@ -23,10 +23,6 @@ var retryStart = backoff.Schedule{Min: 200 * time.Millisecond, Max: 15 * time.Se
 type consumerState struct {
 	mu  sync.Mutex
 	run *consumption // guarded by mu; nil before StartConsuming
-
-	// transactions bounds exactly-once handlers; nil: no bound. Written before
-	// the handlers are bound.
-	transactions chan struct{}
 }
 
 // consumption is the time between StartConsuming and its end.
@@ -190,9 +186,6 @@ func (l *Library[ID, TX, DB]) consume(run *consumption) {
 // openSessions begins to consume, and tries until it can. It returns false if
 // consuming ended before.
 func (l *Library[ID, TX, DB]) openSessions(run *consumption) ([]*session, bool) {
-	if l.HasDB() {
-		l.consumer.transactions = transactionPlaces(l.db.MaxConnections())
-	}
 	for attempt := 1; ; attempt++ {
 		sessions, err := l.tryOpenSessions(run.ctx)
 		if err == nil {

@@ -96,6 +96,11 @@ func connect[TX eventdb.BasicTX, Database eventdb.BasicDB[TX]](db Database, o op
 	}
 }
 
+// OneWriter tells the Library that one transaction can write at a time: its
+// exactly-once handlers take turns, so that none waits for the write lock of
+// another in the time that is its own.
+func (*Connection[TX, Database]) OneWriter() bool { return true }
+
 func optionsForNew(opts []Option) options {
 	o := optionsOf(opts)
 	if o.migrate || o.maxConnections != 0 {

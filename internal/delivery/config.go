@@ -41,6 +41,9 @@ type Handler struct {
 	// Concurrency limits the deliveries that run at once; 0 is no limit but
 	// the library's.
 	Concurrency int
+	// Places, if not nil, limit the deliveries that run at once of all
+	// handlers that share them.
+	Places *Places
 	// QueueDepth limits the deliveries that wait to run for the first time.
 	// 0 is 30.
 	QueueDepth int

@@ -75,7 +75,7 @@ func New(cfg Config) (*Engine, error) {
 		}
 	}
 	for _, h := range e.s.handlers {
-		h.seat = cfg.Slots.join(func() { e.granted(h) })
+		h.seat = cfg.Slots.join(h.Places, func() { e.granted(h) })
 	}
 	return e, nil
 }
@@ -126,9 +126,7 @@ func (e *Engine) Stop() {
 			e.cancel()
 		}
 		for _, h := range e.s.handlers {
-			if t := h.seat.leave(); t != nil {
-				e.s.granted = append(e.s.granted, t)
-			}
+			e.s.granted = append(e.s.granted, h.seat.leave()...)
 		}
 	}
 	e.unlock()

@@ -197,9 +197,7 @@ func (s *scheduler) grant(h *handler, now time.Time) {
 }
 
 func (s *scheduler) release(h *handler) {
-	if t := h.seat.release(); t != nil {
-		s.granted = append(s.granted, t)
-	}
+	s.granted = append(s.granted, h.seat.release()...)
 }
 
 // startWorker starts a worker that has a slot and something to do.

@@ -16,6 +16,8 @@ const DefaultSlots = 20
 //	slots = 5, handlers = 3:   own a | own b | own c | shared | shared
 //
 // With more handlers than slots nothing is shared, and each runs one delivery.
+//
+// Handlers with [Places] need one of these, too, also for their own slot.
 type Slots struct {
 	limit int
 
@@ -25,6 +27,7 @@ type Slots struct {
 	mu      sync.Mutex
 	members int
 	used    int // shared ones
+	// waiting for a slot, or a place, that there is not at the moment.
 	waiting []*seat
 }
 
@@ -36,9 +39,23 @@ func NewSlots(n int) *Slots {
 	return &Slots{limit: n}
 }
 
+// Places bound how many deliveries run at once of the handlers that share
+// them, as many as there is something for that each of them needs: database
+// connections. A delivery begins when it has its place, so that it does not
+// wait for what it needs in the time that its handler has.
+type Places struct {
+	limit int
+	used  int // guarded by the lock of the Slots
+}
+
+// NewPlaces returns n places, at least one. The handlers that share them have
+// the same Slots.
+func NewPlaces(n int) *Places { return &Places{limit: max(n, 1)} }
+
 // A seat is a handler's part of the slots.
 type seat struct {
-	slots *Slots
+	slots  *Slots
+	places *Places // nil: it needs none
 	// granted is called, without locks, when the handler has come to the
 	// front of the line: it has one more slot then, which it uses or releases.
 	granted func()
@@ -50,39 +67,36 @@ type seat struct {
 }
 
 // join adds a handler.
-func (s *Slots) join(granted func()) *seat {
+func (s *Slots) join(places *Places, granted func()) *seat {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.members++
-	return &seat{slots: s, granted: granted}
+	return &seat{slots: s, places: places, granted: granted}
 }
 
 // leave takes the handler back. The slots that it has taken stay taken until
-// they are released. One more can be shared now: if the result is not nil its
-// granted is to be called once no lock is held.
-func (t *seat) leave() *seat {
+// they are released. One more can be shared now: see release for the result.
+func (t *seat) leave() []*seat {
 	s := t.slots
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.members--
 	if t.queued {
-		s.unqueue(t)
+		t.queued = false
+		s.waiting = without(s.waiting, t)
+		s.contended.Store(len(s.waiting) > 0)
 	}
-	return s.next(t)
+	return s.serve()
 }
 
-// acquire takes a slot if there is one, else the handler waits in line.
+// acquire takes a slot if there is one, else the handler waits in line. Nobody
+// is overtaken by that who could have the slot.
 func (t *seat) acquire() bool {
 	s := t.slots
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case t.taken == 0:
-		t.taken = 1
-		return true
-	case len(s.waiting) == 0 && s.used < s.limit-s.members:
-		t.taken++
-		s.used++
+	if t.available() {
+		t.take()
 		return true
 	}
 	if !t.queued {
@@ -93,52 +107,59 @@ func (t *seat) acquire() bool {
 	return false
 }
 
-// release gives a slot back. If the result is not nil its granted is to be
-// called once no lock is held.
-func (t *seat) release() *seat {
+// release gives a slot back. The result are those who have waited and have one
+// now: their granted is to be called once no lock is held.
+func (t *seat) release() []*seat {
 	s := t.slots
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t.taken--
-	if t.taken > 0 {
-		s.used--
-	}
-	return s.next(t)
+	t.put()
+	return s.serve()
 }
 
-// next gives a free slot to the next in line. freed is the handler whose slot
-// has become free: if it was its own, only that handler can use it.
-func (s *Slots) next(freed *seat) *seat {
-	if freed.taken == 0 && freed.queued {
-		s.unqueue(freed)
-		freed.taken = 1
-		return freed
-	}
-	if len(s.waiting) == 0 || s.used >= s.limit-s.members {
+// serve gives what is free to those who wait, in turn.
+func (s *Slots) serve() (granted []*seat) {
+	if len(s.waiting) == 0 {
 		return nil
 	}
-	t := s.waiting[0]
-	s.unqueue(t)
-	t.taken++
-	if t.taken > 1 {
-		s.used++
-	}
-	return t
-}
-
-func (s *Slots) unqueue(t *seat) {
-	t.queued = false
-	for i, w := range s.waiting {
-		if w == t {
-			s.waiting = append(s.waiting[:i], s.waiting[i+1:]...)
-			break
-		}
-	}
+	s.waiting = filter(s.waiting, (*seat).available, func(t *seat) {
+		t.queued = false
+		t.take()
+		granted = append(granted, t)
+	})
 	s.contended.Store(len(s.waiting) > 0)
+	return granted
 }
 
-// shouldYield reports whether others wait for a slot that the handler could
-// give them: one beyond its own.
+// available reports whether there is a slot, and a place, for the handler.
+func (t *seat) available() bool { return t.slotFree() && t.placeFree() }
+
+func (t *seat) slotFree() bool {
+	return t.taken == 0 || t.slots.used < t.slots.limit-t.slots.members
+}
+
+func (t *seat) placeFree() bool { return t.places == nil || t.places.used < t.places.limit }
+
+func (t *seat) take() {
+	if t.taken++; t.taken > 1 {
+		t.slots.used++
+	}
+	if t.places != nil {
+		t.places.used++
+	}
+}
+
+func (t *seat) put() {
+	if t.taken--; t.taken > 0 {
+		t.slots.used--
+	}
+	if t.places != nil {
+		t.places.used--
+	}
+}
+
+// shouldYield reports whether others wait for what the handler could give
+// them: a slot beyond its own, or a place.
 func (t *seat) shouldYield() bool {
 	s := t.slots
 	if !s.contended.Load() {
@@ -146,5 +167,12 @@ func (t *seat) shouldYield() bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return t.taken > 1 && len(s.waiting) > 0 && !(len(s.waiting) == 1 && t.queued)
+	for _, w := range s.waiting {
+		slot := t.taken > 1 || w.slotFree() // more may be taken than there are, since somebody has joined
+		place := w.places == t.places || w.placeFree()
+		if w != t && slot && place {
+			return true
+		}
+	}
+	return false
 }

@@ -19,7 +19,7 @@ func takersOf(s *Slots, n int, log *[]string) []*taker {
 	var all []*taker
 	for i := range n {
 		k := &taker{name: string(rune('a' + i))}
-		k.seat = s.join(func() {
+		k.seat = s.join(nil, func() {
 			k.holds++
 			k.waiting = false
 			*log = append(*log, k.name)
@@ -39,7 +39,7 @@ func (k *taker) take() {
 
 func (k *taker) release() {
 	k.holds--
-	if next := k.seat.release(); next != nil {
+	for _, next := range k.seat.release() {
 		next.granted()
 	}
 }
@@ -134,7 +134,7 @@ func TestSlotsAtRandom(t *testing.T) {
 		}
 		for i, k := range all {
 			k.waiting = false
-			if next := k.seat.leave(); next != nil {
+			for _, next := range k.seat.leave() {
 				next.granted()
 			}
 			for _, other := range all[i+1:] {
@@ -146,5 +146,69 @@ func TestSlotsAtRandom(t *testing.T) {
 		if s.members != 0 {
 			t.Errorf("%d members", s.members)
 		}
+	}
+}
+
+// Handlers that share places never have more than these, also with slots of
+// their own, and nobody waits who could have what there is.
+func TestPlacesAtRandom(t *testing.T) {
+	for seed := range uint64(200) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		limit, n := 1+rnd.IntN(10), 2+rnd.IntN(5)
+		s := NewSlots(limit)
+		places := NewPlaces(1 + rnd.IntN(3))
+		var log []string
+		all := takersOf(s, n, &log)
+		for _, k := range all[:1+rnd.IntN(n)] {
+			k.seat.places = places
+		}
+		for step := range 300 {
+			k := all[rnd.IntN(n)]
+			if rnd.IntN(2) == 0 {
+				k.take()
+			} else if k.holds > 0 {
+				k.release()
+			}
+			placed, shared := 0, 0
+			for _, k := range all {
+				shared += max(k.holds-1, 0)
+				if k.seat.places != nil {
+					placed += k.holds
+				}
+			}
+			if placed > places.limit || placed != places.used || shared > max(limit-n, 0) || shared != s.used {
+				t.Fatalf("seed %d step %d: %d of %d places, %d shared slots", seed, step, placed, places.limit, shared)
+			}
+			for _, k := range all {
+				if k.waiting && (k.holds == 0 || shared < limit-n) && (k.seat.places == nil || placed < places.limit) {
+					t.Fatalf("seed %d step %d: %s waits for what there is", seed, step, k.name)
+				}
+			}
+		}
+	}
+}
+
+// Who has the only place gives it to others that wait for it, also if it has
+// no slot but its own; one that needs no place is not kept waiting.
+func TestPlacesTakeTurns(t *testing.T) {
+	var log []string
+	all := takersOf(NewSlots(20), 3, &log)
+	a, b, c := all[0], all[1], all[2]
+	places := NewPlaces(1)
+	a.seat.places, b.seat.places = places, places
+	a.take()
+	if a.seat.shouldYield() {
+		t.Error("a yields to nobody")
+	}
+	b.take()
+	c.take()
+	c.take()
+	if a.holds != 1 || !b.waiting || c.holds != 2 || !a.seat.shouldYield() || c.seat.shouldYield() {
+		t.Errorf("a holds %d, b %d, c %d", a.holds, b.holds, c.holds)
+	}
+	a.release()
+	a.take()
+	if b.holds != 1 || !a.waiting {
+		t.Errorf("a holds %d, b %d", a.holds, b.holds)
 	}
 }
