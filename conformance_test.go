@@ -21,21 +21,33 @@ import (
 )
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	t.Run("EmbeddedSQLite", func(t *testing.T) {
+		t.Parallel()
 		broker := embedded(t)
 		h := onSQLite(broker.Addrs())
 		h.Broker = broker
 		eventtest.Run(t, h)
 	})
 	t.Run("EmbeddedNoDB", func(t *testing.T) {
+		t.Parallel()
 		broker := embedded(t)
 		h := onNothing(broker.Addrs())
 		h.Broker = broker
 		eventtest.Run(t, h)
 	})
-	t.Run("KafkaPostgres", func(t *testing.T) { eventtest.Run(t, onPostgres(t, kafkaBrokers(t))) })
-	t.Run("KafkaSQLite", func(t *testing.T) { eventtest.Run(t, onSQLite(kafkaBrokers(t))) })
-	t.Run("KafkaNoDB", func(t *testing.T) { eventtest.Run(t, onNothing(kafkaBrokers(t))) })
+	t.Run("KafkaPostgres", func(t *testing.T) {
+		t.Parallel()
+		eventtest.Run(t, onPostgres(t, kafkaBrokers(t)))
+	})
+	t.Run("KafkaSQLite", func(t *testing.T) {
+		t.Parallel()
+		eventtest.Run(t, onSQLite(kafkaBrokers(t)))
+	})
+	t.Run("KafkaNoDB", func(t *testing.T) {
+		t.Parallel()
+		eventtest.Run(t, onNothing(kafkaBrokers(t)))
+	})
 }
 
 func embedded(t *testing.T) *eventembed.Broker {

@@ -165,7 +165,7 @@ func (s *suite[ID, TX, DB]) broadcastFailures(t *testing.T) {
 
 // Any number of instances need no group, and none waits for another.
 func (s *suite[ID, TX, DB]) broadcastNoGroups(t *testing.T) {
-	const instances = 20
+	const instances = 12
 	w := s.world(t)
 	w.open = nil // no database, either
 	kafka := w.cluster()

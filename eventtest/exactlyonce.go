@@ -91,7 +91,7 @@ func once[ID eventmodels.AbstractID[ID], TX eventmodels.AbstractTX, DB eventmode
 // does each event once, although all events are in the topic several times, in
 // several partitions, to be handled at the same moment.
 func (s *suite[ID, TX, DB]) oncePerHandler(t *testing.T) {
-	const all, copies = 30, 3
+	const all, copies = 12, 3
 	w := s.world(t)
 	setup := w.library(nil)
 	setup.schema(effects)
