@@ -74,7 +74,7 @@ func newFlight() *flight {
 var _ lanes.Report = (*flight)(nil)
 
 func sizeOf(row *eventmodels.OutboxRow) int {
-	return len(row.Key) + len(row.Headers) + len(row.Payload) + 128
+	return row.Weight() + 128
 }
 
 // beginRead is called before a read. It returns the topics whose rows are to

@@ -161,3 +161,37 @@ func TestRoomByBytes(t *testing.T) {
 		}
 	})
 }
+
+// Large rows that come after many small ones, of which a read takes as many as
+// it may, do not fill the memory either.
+func TestRoomWhenRowsGrow(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const limit, size = 1 << 20, 100 << 10
+		p := newProcess(t, "me", newTable(), &kafkaLog{}, script{
+			config: func(c *RelayConfig) { c.MaxBytes = limit },
+			sender: func(s *sender) { s.manual = true },
+		})
+		p.start()
+		for range 5 {
+			p.commit("t", 500)
+			until(t, "small rows", func() bool { return p.sender() != nil && p.sender().queued() == 500 })
+			p.sender().ack(500)
+		}
+		for range 400 {
+			p.table.put(p.table.draw(), "t", "k", make([]byte, size))
+		}
+		p.Wake()
+		for p.table.left() > 0 {
+			until(t, "large rows", func() bool { return p.sender().queued() > 0 || p.table.left() == 0 })
+			time.Sleep(time.Second)
+			got := p.sender().queued()
+			if got*size > limit+limit/8+size {
+				t.Fatalf("%d rows of 100 KiB are in flight, the limit is 1 MiB", got)
+			}
+			p.sender().ack(got)
+		}
+		if got := p.log.seqs(""); !slices.Equal(got, sequence(1, 2900)) {
+			t.Errorf("stored %d rows out of order", len(got))
+		}
+	})
+}

@@ -274,6 +274,9 @@ func (l *leadership) step(ctx context.Context) (found int, complete bool, err er
 	}
 	page, err := l.store.ReadOutbox(ctx, eventmodels.OutboxRead{
 		Scope: l.cfg.Scope, Gaps: l.ranges, Hint: question.Above, Limit: limit, Held: held, Draw: l.gaps.Unproven(),
+		// Not less, or a read that passes over what is in flight would do so row
+		// by row.
+		MaxBytes: max(bytes, l.cfg.MaxBytes/8),
 	})
 	if err != nil {
 		// The next answer may come from a server that was restored or has
@@ -292,7 +295,7 @@ func (l *leadership) step(ctx context.Context) (found int, complete bool, err er
 		l.flight.failedRead()
 		return 0, false, err
 	}
-	complete = len(page.Rows) < limit
+	complete = len(page.Rows) < limit && !page.Cut
 	if err := l.observe(question, page, complete); err != nil {
 		l.flight.failedRead()
 		l.gaps.Reset(0)

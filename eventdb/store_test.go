@@ -200,6 +200,7 @@ func (s *store) ReadOutbox(ctx context.Context, read eventmodels.OutboxRead) (pa
 		read.Gaps = slices.Clone(read.Gaps)
 		s.reads = append(s.reads, read)
 		page.Proof = s.proof
+		weight := 0
 		for _, row := range s.rows {
 			asked := row.Seq > read.Hint || slices.ContainsFunc(read.Gaps, func(g eventmodels.SeqRange) bool { return g.Lo <= row.Seq && row.Seq <= g.Hi })
 			if !asked {
@@ -209,6 +210,10 @@ func (s *store) ReadOutbox(ctx context.Context, read eventmodels.OutboxRead) (pa
 				row.Key, row.Headers, row.Payload = nil, nil, nil
 			}
 			if page.Rows = append(page.Rows, row); len(page.Rows) == read.Limit {
+				break
+			}
+			if weight += row.Weight(); read.MaxBytes > 0 && weight >= read.MaxBytes {
+				page.Cut = true
 				break
 			}
 		}

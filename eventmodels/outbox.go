@@ -33,6 +33,9 @@ type OutboxKey struct {
 	ID  uuid.UUID
 }
 
+// Weight is the size of key, headers and payload in bytes.
+func (r *OutboxRow) Weight() int { return len(r.Key) + len(r.Headers) + len(r.Payload) }
+
 // OutboxKey returns what identifies the row.
 func (r *OutboxRow) OutboxKey() OutboxKey { return OutboxKey{Seq: r.Seq, ID: r.ID} }
 
@@ -48,6 +51,9 @@ type OutboxRead struct {
 	Hint int64
 	// Limit is at least 1.
 	Limit int
+	// MaxBytes, if it is not 0, ends the page with the first row with which
+	// keys, headers and payloads weigh as much.
+	MaxBytes int
 	// Held are wire topics whose rows are returned without key, headers and
 	// payload: they cannot be sent now.
 	Held []string
@@ -73,7 +79,9 @@ const (
 
 // OutboxPage is the answer to an [OutboxRead], all of it from one snapshot.
 type OutboxPage struct {
-	Rows  []OutboxRow
+	Rows []OutboxRow
+	// Cut says that MaxBytes has ended the page.
+	Cut   bool
 	Proof ProofKind
 	// Xmin, with ProofXID, is the snapshot's: every transaction with an id
 	// below it has ended.

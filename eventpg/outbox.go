@@ -3,6 +3,7 @@ package eventpg
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -74,19 +75,42 @@ func (s *store) ReadOutbox(ctx context.Context, read eventmodels.OutboxRead) (pa
 		if err != nil {
 			return err
 		}
-		page, err = collect(rows)
+		page, err = collect(rows, read.MaxBytes)
 		return err
 	})
+	if errors.Is(err, errUnordered) {
+		read.MaxBytes = 0
+		return s.ReadOutbox(ctx, read)
+	}
 	if err != nil {
 		return eventmodels.OutboxPage{}, err
 	}
 	return page, nil
 }
 
-func collect(rows pgx.Rows) (page eventmodels.OutboxPage, err error) {
+// errUnordered says that a page that was cut is not the beginning of the whole.
+var errUnordered = errors.New("the rows of the outbox did not come in the order of seq")
+
+// collect leaves rows that are too much to the next read. They are still
+// received, one after the other, but not kept: a read asks for as many as would
+// fit if they weighed what the last ones did, so that this is rare.
+//
+// The join has kept the order in every plan that was seen, and promises nothing.
+func collect(rows pgx.Rows, maxBytes int) (page eventmodels.OutboxPage, err error) {
 	defer rows.Close()
 	page.Proof = eventmodels.ProofXID
+	weight, last := 0, int64(0)
 	for rows.Next() {
+		if page.Cut {
+			var later int64
+			if err := rows.Scan(nil, nil, nil, &later, nil, nil, nil, nil, nil, nil); err != nil {
+				return page, err
+			}
+			if later < last {
+				return page, errUnordered
+			}
+			continue
+		}
 		var (
 			xmax    uint64
 			next    int32 // how far the next xid is above xmax
@@ -105,9 +129,9 @@ func collect(rows pgx.Rows) (page eventmodels.OutboxPage, err error) {
 		}
 		row.Seq, row.ID, row.Topic, row.CreatedAt = seq.Int64, id.Bytes, topic.String, created.Time
 		page.Rows = append(page.Rows, row)
+		last, weight = max(last, row.Seq), weight+row.Weight()
+		page.Cut = maxBytes > 0 && weight >= maxBytes
 	}
-	// The join has kept the order in every plan that was seen, and promises
-	// nothing.
 	if bySeq := func(a, b eventmodels.OutboxRow) int { return cmp.Compare(a.Seq, b.Seq) }; !slices.IsSortedFunc(page.Rows, bySeq) {
 		slices.SortFunc(page.Rows, bySeq)
 	}

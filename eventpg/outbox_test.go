@@ -317,3 +317,37 @@ func TestParkOutboxAndStats(t *testing.T) {
 		t.Fatalf("of the future: %+v, %v", stats, err)
 	}
 }
+
+// A page ends with the row with which it weighs what is asked for, and the next
+// one begins there.
+func TestReadOutboxByWeight(t *testing.T) {
+	f := newFixture(t)
+	s := f.store(t)
+	rows := make([]eventmodels.OutboxRow, 12)
+	for i := range rows {
+		rows[i] = newRow("t")
+		rows[i].Payload = make([]byte, 100<<10)
+	}
+	f.insertRows(t, rows...)
+	var hint int64
+	var sizes []int
+	for cut := true; cut; {
+		page, err := s.ReadOutbox(testContext(t), eventmodels.OutboxRead{Scope: scope, Hint: hint, Limit: 100, MaxBytes: 450 << 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range page.Rows {
+			if len(row.Payload) != 100<<10 || row.Seq <= hint {
+				t.Fatalf("row %d, of %d bytes, behind %d", row.Seq, len(row.Payload), hint)
+			}
+			hint = row.Seq
+		}
+		sizes, cut = append(sizes, len(page.Rows)), page.Cut
+	}
+	if want := []int{5, 5, 2}; !slices.Equal(sizes, want) {
+		t.Errorf("pages of %v rows, want %v", sizes, want)
+	}
+	if page, err := s.ReadOutbox(testContext(t), eventmodels.OutboxRead{Scope: scope, Limit: 100, MaxBytes: 1}); err != nil || len(page.Rows) != 1 || !page.Cut {
+		t.Errorf("a row that is larger than the page: %d rows, %v", len(page.Rows), err)
+	}
+}

@@ -24,7 +24,7 @@ func (s *store) ReadOutbox(ctx context.Context, read eventmodels.OutboxRead) (ev
 		return page, err
 	}
 	err = whileBusy(ctx, func() (err error) {
-		page.Rows, err = s.scanRows(ctx, query, args)
+		page.Rows, page.Cut, err = s.scanRows(ctx, query, args, read.MaxBytes)
 		return err
 	})
 	if err != nil {
@@ -81,13 +81,13 @@ func readQuery(read eventmodels.OutboxRead) (string, []any, error) {
 	return query, args, nil
 }
 
-func (s *store) scanRows(ctx context.Context, query string, args []any) ([]eventmodels.OutboxRow, error) {
+func (s *store) scanRows(ctx context.Context, query string, args []any, maxBytes int) (page []eventmodels.OutboxRow, cut bool, err error) {
 	rows, err := s.db.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer rows.Close()
-	var page []eventmodels.OutboxRow
+	weight := 0
 	for rows.Next() {
 		var (
 			r                         eventmodels.OutboxRow
@@ -97,16 +97,19 @@ func (s *store) scanRows(ctx context.Context, query string, args []any) ([]event
 		)
 		err := rows.Scan(&r.Seq, &id, &r.Topic, &created, &noKey, &r.Key, &noHeaders, &r.Headers, &noValue, &r.Payload)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if r.ID, err = uuid.Parse(id); err != nil {
-			return nil, fmt.Errorf("the outbox row with seq %d has the id %q: %w", r.Seq, id, err)
+			return nil, false, fmt.Errorf("the outbox row with seq %d has the id %q: %w", r.Seq, id, err)
 		}
 		r.Key, r.Headers, r.Payload = blob(r.Key, noKey), blob(r.Headers, noHeaders), blob(r.Payload, noValue)
 		r.CreatedAt = time.UnixMicro(created)
 		page = append(page, r)
+		if weight += r.Weight(); maxBytes > 0 && weight >= maxBytes {
+			return page, true, nil
+		}
 	}
-	return page, rows.Err()
+	return page, false, rows.Err()
 }
 
 // blob tells an empty blob from NULL.

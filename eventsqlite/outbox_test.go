@@ -376,3 +376,32 @@ func TestReadWhileOthersWrite(t *testing.T) {
 		t.Errorf("%d read, %d committed", next-1, n)
 	}
 }
+
+// A page ends with the row with which it weighs what is asked for, and the next
+// one begins there.
+func TestReadOutboxByWeight(t *testing.T) {
+	db := openTest(t)
+	s := openTestStore(t, db)
+	for i := range 12 {
+		produce(t, db, event("t", fmt.Sprint(i)))
+	}
+	mustExec(t, db.Unwrap(), `UPDATE events_outbox SET payload = zeroblob(100000), key = NULL, headers = NULL`)
+	var hint int64
+	var sizes []int
+	for cut := true; cut; {
+		page, err := s.ReadOutbox(context.Background(), eventmodels.OutboxRead{Scope: testScope, Hint: hint, Limit: 100, MaxBytes: 450_000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range page.Rows {
+			if row.Seq <= hint {
+				t.Fatalf("row %d behind %d", row.Seq, hint)
+			}
+			hint = row.Seq
+		}
+		sizes, cut = append(sizes, len(page.Rows)), page.Cut
+	}
+	if want := []int{5, 5, 2}; !slices.Equal(sizes, want) {
+		t.Errorf("pages of %v rows, want %v", sizes, want)
+	}
+}
