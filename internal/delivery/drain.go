@@ -52,7 +52,7 @@ func (e *Engine) Drain(ctx context.Context) []Abandoned {
 	}
 	abandoned := e.awaitIdle(limit)
 
-	commitCtx, cancelCommit := context.WithTimeout(context.WithoutCancel(ctx), e.commitGrace(ctx))
+	commitCtx, cancelCommit := e.lastCommit(ctx)
 	defer cancelCommit()
 	e.mu.Lock()
 	ps = e.s.all() // an assignment may have come meanwhile
@@ -74,11 +74,16 @@ func (e *Engine) drainPatience(ctx context.Context) time.Duration {
 	return limit
 }
 
-func (e *Engine) commitGrace(ctx context.Context) time.Duration {
+// lastCommit is the context of the last commit. It ends with ctx's deadline,
+// or, when ctx is cancelled before, soon after that.
+func (e *Engine) lastCommit(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := e.cfg.Limits.CommitTimeout
 	if deadline, ok := ctx.Deadline(); ok {
-		return max(time.Until(deadline), minCommitGrace)
+		limit = max(time.Until(deadline), minCommitGrace)
 	}
-	return e.cfg.Limits.CommitTimeout
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(minCommitGrace, cancel) })
+	return last, func() { stop(); cancel() }
 }
 
 // awaitIdle waits until no worker lives. When ctx ends it cancels the contexts

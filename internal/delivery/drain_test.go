@@ -186,3 +186,39 @@ func TestTwoDrains(t *testing.T) {
 		f.engine.Stop()
 	})
 }
+
+// Brokers that do not answer the last commit do not hold Drain either when its
+// ctx is cancelled long before its deadline.
+func TestDrainCommitLimit(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		cancelAfter, in time.Duration
+	}{
+		{"before", 0, minCommitGrace},
+		{"meanwhile", 5 * time.Second, 5*time.Second + minCommitGrace},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := newFixture(t)
+				f.onCommit = func(ctx context.Context, _ map[kafka.TopicPartition]kafka.Offset) error {
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				f.handle("invoice", "orders", nil)
+				tp := at("orders", 0)
+				f.produce(tp, 10)
+				f.start(tp)
+				f.settle(10 * time.Millisecond)
+				ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+				defer cancel()
+				time.AfterFunc(c.cancelAfter, cancel)
+				began := time.Now()
+				f.engine.Drain(ctx)
+				if took := time.Since(began); took > c.in {
+					t.Errorf("took %v", took)
+				}
+				f.engine.Stop()
+			})
+		})
+	}
+}
