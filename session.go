@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/cloudevents"
@@ -139,7 +140,9 @@ func closeSessions(ctx context.Context, sessions []*session) (abandoned []string
 	for _, s := range sessions {
 		wg.Go(func() {
 			left := s.engine.Drain(ctx)
-			s.leave(ctx)
+			leaving, cancel := withGrace(ctx)
+			s.leave(leaving)
+			cancel()
 			s.engine.Stop()
 			mu.Lock()
 			defer mu.Unlock()
@@ -150,6 +153,18 @@ func closeSessions(ctx context.Context, sessions []*session) (abandoned []string
 	}
 	wg.Wait()
 	return abandoned
+}
+
+// leaveGrace is how long leaving a group may take when the time for the
+// shutdown is over. A member that does not leave keeps its partitions from the
+// others until its session has timed out, which is much longer.
+const leaveGrace = time.Second
+
+// withGrace returns a context that ends a little after ctx.
+func withGrace(ctx context.Context) (context.Context, context.CancelFunc) {
+	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(leaveGrace, cancel) })
+	return later, func() { stop(); cancel() }
 }
 
 // decode makes the message of a record.

@@ -23,6 +23,8 @@ var retryStart = backoff.Schedule{Min: 200 * time.Millisecond, Max: 15 * time.Se
 type consumerState struct {
 	mu  sync.Mutex
 	run *consumption // guarded by mu; nil before StartConsuming
+
+	closed bool // guarded by mu; Shutdown was called
 }
 
 // consumption is the time between StartConsuming and its end.
@@ -52,7 +54,8 @@ type consumption struct {
 // ([ErrNoDatabase]), topics that were not announced ([UnregisteredTopicError]),
 // no broker that answers ([ErrUnreachable]) or wrong credentials. After an
 // error StartConsuming can be called again. What fails later is logged and
-// tried again.
+// tried again. If ctx ends before the handlers are ready, that is no error:
+// started stays open, and stopped closes.
 func (l *Library[ID, TX, DB]) StartConsuming(ctx context.Context) (started chan struct{}, stopped chan struct{}, err error) {
 	run, err := l.prepareConsuming(ctx)
 	if err != nil {
@@ -89,7 +92,7 @@ func (l *Library[ID, TX, DB]) prepareConsuming(ctx context.Context) (*consumptio
 	if err := l.consumer.begin(run); err != nil {
 		return nil, err
 	}
-	if err := l.reach(ctx); err != nil {
+	if err := l.reach(run.ctx); err != nil && run.ctx.Err() == nil {
 		l.consumer.giveUp(run)
 		return nil, err
 	}
@@ -101,7 +104,10 @@ func (l *Library[ID, TX, DB]) prepareConsuming(ctx context.Context) (*consumptio
 func (s *consumerState) begin(run *consumption) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.run != nil {
+	switch {
+	case s.closed:
+		return ErrStopped
+	case s.run != nil:
 		return ErrAlreadyStarted
 	}
 	s.run = run
@@ -186,14 +192,14 @@ func (l *Library[ID, TX, DB]) consume(run *consumption) {
 // openSessions begins to consume, and tries until it can. It returns false if
 // consuming ended before.
 func (l *Library[ID, TX, DB]) openSessions(run *consumption) ([]*session, bool) {
-	for attempt := 1; ; attempt++ {
+	for attempt := 1; run.ctx.Err() == nil; attempt++ {
 		sessions, err := l.tryOpenSessions(run.ctx)
 		if err == nil {
 			return sessions, true
 		}
 		closeSessions(run.limit, sessions)
 		if run.ctx.Err() != nil {
-			return nil, false
+			break
 		}
 		_ = l.RecordErrorNoWait("start-consuming", fmt.Errorf("consuming cannot begin yet (attempt %d, it is tried again): %w", attempt, err))
 		select {
@@ -201,6 +207,7 @@ func (l *Library[ID, TX, DB]) openSessions(run *consumption) ([]*session, bool) 
 		case <-run.ctx.Done():
 		}
 	}
+	return nil, false
 }
 
 // tryOpenSessions creates the topics and opens one session per group, and one
@@ -258,20 +265,31 @@ func (l *Library[ID, TX, DB]) startSweeper() *eventdb.Sweeper {
 	return nil
 }
 
-// waitIfDraining returns at once while consuming goes on, and else when it has
-// ended.
+// sameTime is how far apart things are that are done at the same time. Of two
+// contexts that end together, because they have a parent in common, one ends
+// first.
+const sameTime = 250 * time.Millisecond
+
+// waitIfDraining returns when consuming has ended, if it ends now, and else
+// soon.
 func (s *consumerState) waitIfDraining() {
 	s.mu.Lock()
 	run := s.run
 	s.mu.Unlock()
-	if run != nil && run.ctx.Err() != nil {
+	if run == nil {
+		return
+	}
+	select {
+	case <-run.ctx.Done():
 		<-run.stopped
+	case <-time.After(sameTime):
 	}
 }
 
 // stop drains. If ctx ends first, what still runs is abandoned.
 func (s *consumerState) stop(ctx context.Context) error {
 	s.mu.Lock()
+	s.closed = true
 	run := s.run
 	s.mu.Unlock()
 	if run == nil {
