@@ -88,35 +88,35 @@ func (s *suite[ID, TX, DB]) outboxCommitAndRollback(t *testing.T) {
 	svc.transact(func(tx TX) error { return w.exec(tx, `CREATE TABLE things (n INTEGER PRIMARY KEY)`) })
 
 	failed := errors.New("no")
-	try := func(n int, end func(cancel context.CancelFunc) error) (err error, panicked any) {
+	try := func(n int, end func(cancel context.CancelFunc) error) (panicked any, err error) {
 		defer func() { panicked = recover() }()
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
-		return svc.db.Transact(ctx, func(tx TX) error {
+		return nil, svc.db.Transact(ctx, func(tx TX) error {
 			if err := w.exec(tx, `INSERT INTO things VALUES (?)`, n); err != nil {
 				return err
 			}
 			produceIn(tx, orders.Event("k", order{N: n}))
 			return end(cancel)
-		}), nil
+		})
 	}
-	if err, _ := try(1, func(context.CancelFunc) error { return nil }); err != nil {
+	if _, err := try(1, func(context.CancelFunc) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if err, _ := try(-1, func(context.CancelFunc) error { return failed }); !errors.Is(err, failed) {
+	if _, err := try(-1, func(context.CancelFunc) error { return failed }); !errors.Is(err, failed) {
 		t.Errorf("a function that fails: %v", err)
 	}
-	if _, panicked := try(-2, func(context.CancelFunc) error { panic("oh") }); panicked != "oh" {
+	if panicked, _ := try(-2, func(context.CancelFunc) error { panic("oh") }); panicked != "oh" {
 		t.Errorf("a function that panics: %v", panicked)
 	}
-	if err, _ := try(-3, func(cancel context.CancelFunc) error { cancel(); return nil }); !errors.Is(err, context.Canceled) {
+	if _, err := try(-3, func(cancel context.CancelFunc) error { cancel(); return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("a context that ends: %v", err)
 	}
 	// Not even a constraint that fails with the statement before.
-	if err, _ := try(1, func(context.CancelFunc) error { return nil }); err == nil {
+	if _, err := try(1, func(context.CancelFunc) error { return nil }); err == nil {
 		t.Error("the same row twice")
 	}
-	if err, _ := try(2, func(context.CancelFunc) error { return nil }); err != nil {
+	if _, err := try(2, func(context.CancelFunc) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	svc.drained()
