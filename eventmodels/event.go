@@ -50,7 +50,8 @@ type Event[E any] struct {
 }
 
 // Message is an event before its payload is decoded: what the library hands
-// to a [HandlerInterface]. Fields are those of [Event].
+// to a [HandlerInterface]. Fields are those of [Event]. The bytes of Data are
+// also those of the topic's other handlers: they may be kept, but not changed.
 type Message struct {
 	Topic         string
 	Key           string

@@ -3,6 +3,7 @@ package delivery
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -136,15 +137,16 @@ func safelyDecode(cfg *Config, record *kafka.Record) (m *eventmodels.Message, er
 }
 
 // messageFor makes the message that this attempt hands to the handler. Each
-// attempt and each handler has its own; headers and data are shared.
+// attempt and each handler has its own; the data is shared.
 func (d *delivery) messageFor(cfg *Config) (*eventmodels.Message, error) {
 	decoded, err := d.event.decode(cfg)
 	if err != nil {
 		return nil, err
 	}
 	m := decoded
-	if d.failures > 0 || len(d.event.p.topic.handlers) > 1 {
+	if d.failures > 0 || len(d.event.p.topic.handlers) > 1 || len(decoded.Headers) > 0 {
 		copied := *decoded
+		copied.Headers = maps.Clone(decoded.Headers) // handlers run at the same time
 		m = &copied
 	}
 	m.Topic = d.h.Topic
