@@ -146,7 +146,7 @@ func (l *LibraryNoDB) observer(group string, handlers []*registeredHandler) deli
 					longest = now.Sub(s.OldestStart).Seconds()
 				}
 				c.longest.Set(longest)
-				c.queued.Set(float64(s.Queued + s.Due))
+				c.queued.Set(float64(s.Queued))
 				c.depth.Set(float64(s.Backlog))
 				waits := 0.0
 				if s.WaitsForSlot {
