@@ -149,7 +149,9 @@ func (s *relayState) shutdown(ctx context.Context) error {
 // SetLazyTxProduce(true) was called, the outbox is relayed here and now,
 // older rows first, and the call returns when Kafka has acknowledged it; or
 // the process that holds the lease is woken. An error means that the rows
-// still wait in the outbox, from where they are sent later.
+// still wait in the outbox, from where they are sent later. Without a relay in
+// this process each commit waits for Kafka, up to 10 s, also while Kafka is
+// away: services run CatchUpProduce.
 func (l *Library[ID, TX, DB]) ProduceFromTable(ctx context.Context, ids map[string][]ID) error {
 	if err := l.run(); err != nil {
 		return fmt.Errorf("ProduceFromTable: %w", err)
