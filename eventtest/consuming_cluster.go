@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -23,6 +24,7 @@ func (w *world[ID, TX, DB]) cluster(opts ...kgo.Opt) *cluster {
 	client, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(w.h.Brokers...),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.MetadataMinAge(100 * time.Millisecond),
 	}, opts...)...)
 	if err != nil {
 		w.t.Fatal(err)
