@@ -44,7 +44,7 @@ func (s *scheduler) feedPartition(p *partition, f *kafka.Fetched, now time.Time)
 		return
 	}
 	s.enterLine(p)
-	s.flow.grew(p, s.limits.LowBacklog)
+	s.flow.grew(p, &s.limits)
 }
 
 // passed notes that everything that was polled of the partition was admitted:
@@ -122,6 +122,6 @@ func (s *scheduler) admitFirst(p *partition, now time.Time) bool {
 	if p.backlog.len() == 0 {
 		s.passed(p)
 	}
-	s.flow.shrank(p, s.limits.LowBacklog, s.wake.poller)
+	s.flow.shrank(p, &s.limits, s.wake.poller)
 	return true
 }

@@ -11,6 +11,7 @@ import (
 type backlog struct {
 	chunks []chunk
 	count  int
+	bytes  int
 }
 
 type chunk struct {
@@ -20,6 +21,9 @@ type chunk struct {
 
 func (b *backlog) len() int { return b.count }
 
+// large reports whether it is more than a little.
+func (b *backlog) large(l *Limits) bool { return b.count > l.LowBacklog || b.bytes > l.LowBacklogBytes }
+
 // add appends what was polled.
 func (b *backlog) add(records []*kafka.Record, polled time.Time) {
 	if len(records) == 0 {
@@ -27,6 +31,9 @@ func (b *backlog) add(records []*kafka.Record, polled time.Time) {
 	}
 	b.chunks = append(b.chunks, chunk{records, polled})
 	b.count += len(records)
+	for _, r := range records {
+		b.bytes += sizeOf(r)
+	}
 }
 
 // first returns the oldest record and when it was polled.
@@ -38,6 +45,7 @@ func (b *backlog) first() (*kafka.Record, time.Time) {
 // drop removes the oldest record.
 func (b *backlog) drop() {
 	c := &b.chunks[0]
+	b.bytes -= sizeOf(c.records[0])
 	c.records[0] = nil
 	c.records = c.records[1:]
 	if b.count--; len(c.records) > 0 {
@@ -55,6 +63,7 @@ func (b *backlog) truncate(offset int64) {
 	for len(b.chunks) > 0 {
 		c := &b.chunks[len(b.chunks)-1]
 		for len(c.records) > 0 && c.records[len(c.records)-1].Offset >= offset {
+			b.bytes -= sizeOf(c.records[len(c.records)-1])
 			c.records = c.records[:len(c.records)-1]
 			b.count--
 		}

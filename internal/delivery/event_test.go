@@ -39,3 +39,30 @@ func TestHeadersAreTheHandlersOwn(t *testing.T) {
 		f.stop()
 	})
 }
+
+// What was polled and waits is bounded by its size, too: a few large records
+// keep the poller from polling.
+func TestLargeRecordsFillTheBacklog(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.cfg.Limits = Limits{PollRecords: 10, WindowBytes: 1 << 40}
+		tp := at("orders", 0)
+		f.produce(tp, 200)
+		large := make([]byte, 1<<20)
+		for _, r := range f.broker.logs[tp] {
+			r.Value = large
+		}
+		release := make(chan struct{})
+		f.handle("hangs", "orders", func(context.Context, *eventmodels.Message) error { <-release; return nil }).Concurrency = 1
+		f.start(tp)
+		f.settle(10 * time.Second)
+		const admitted, backlog = 1 + DefaultQueueDepth, 8
+		if got := f.positionOf(tp); got > admitted+backlog+10 {
+			t.Errorf("%d MiB were polled", got)
+		}
+		close(release)
+		f.settle(10 * time.Second)
+		f.wantCommitted(tp, 200)
+		f.stop()
+	})
+}

@@ -26,19 +26,19 @@ type flow struct {
 }
 
 // grew notes that a backlog has become longer.
-func (f *flow) grew(p *partition, low int) {
-	if !p.over && !p.paused && p.backlog.len() > low {
+func (f *flow) grew(p *partition, l *Limits) {
+	if !p.over && !p.paused && p.backlog.large(l) {
 		p.over = true
 		f.over = append(f.over, p)
 	}
 }
 
 // shrank notes that a backlog has become shorter.
-func (f *flow) shrank(p *partition, low int, poller bell) {
-	switch n := p.backlog.len(); {
-	case p.over && n == low:
+func (f *flow) shrank(p *partition, l *Limits, poller bell) {
+	switch {
+	case p.over && !p.backlog.large(l):
 		poller.ring()
-	case p.paused && n == 0:
+	case p.paused && p.backlog.len() == 0:
 		poller.ring()
 		f.interrupt()
 	}
@@ -74,7 +74,7 @@ func (s *scheduler) plan(now time.Time) plan {
 		next.resume = append(next.resume, p.TopicPartition)
 	})
 	f.over = filter(f.over, func(p *partition) bool {
-		return p.phase != owned || p.backlog.len() <= s.limits.LowBacklog
+		return p.phase != owned || !p.backlog.large(&s.limits)
 	}, func(p *partition) { p.over = false })
 	if len(f.over) == 0 {
 		f.since = time.Time{}

@@ -22,6 +22,8 @@ type Limits struct {
 	// keeping the poller from polling: enough to keep workers busy meanwhile.
 	// 100.
 	LowBacklog int
+	// LowBacklogBytes is the same in bytes. 8 MiB.
+	LowBacklogBytes int
 	// PauseAfter is how long a partition may keep the poller from polling
 	// before it is paused at the source (which throws away what the source
 	// has buffered of it). 1 s.
@@ -69,6 +71,7 @@ func (l Limits) withDefaults() (Limits, error) {
 		{"WindowBytes", &l.WindowBytes, ackwindow.DefaultBytes},
 		{"PollRecords", &l.PollRecords, 1000},
 		{"LowBacklog", &l.LowBacklog, 100},
+		{"LowBacklogBytes", &l.LowBacklogBytes, 8 << 20},
 	} {
 		if *f.field < 0 {
 			return l, fmt.Errorf("negative Limits.%s (%d)", f.name, *f.field)
