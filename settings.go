@@ -32,7 +32,6 @@ type settings struct {
 	topics map[string]kafka.TopicConfig // by unprefixed name
 
 	shutdownLimit time.Duration // 30 s
-	markRetention time.Duration // 30 days
 }
 
 const (
