@@ -3,6 +3,7 @@ package eventtest
 import (
 	"context"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -124,11 +125,16 @@ func (s *suite[ID, TX, DB]) crashAndStall(t *testing.T) {
 		hung = make(chan eventmodels.Event[order], 1)
 		late = make(chan struct{})
 	)
+	var lines logLines // of instance 1
 	var dialers [3]*eventembed.Dialer
+	var stalled *service[ID, TX, DB]
 	instance := func(i int) {
 		dialers[i] = eventembed.NewDialer("instance", (&net.Dialer{}).DialContext)
-		w.consumer(func(lib *events.Library[ID, TX, DB]) {
+		c := w.consumer(func(lib *events.Library[ID, TX, DB]) {
 			lib.SetDialer(dialers[i].DialContext)
+			if i == 1 {
+				lib.SetLogger(lines.logger())
+			}
 			lib.ConsumeIdempotent(group, discard, "h", orders.Handler(func(_ context.Context, e eventmodels.Event[order]) error {
 				mu.Lock()
 				all = append(all, delivery{i, e})
@@ -143,6 +149,9 @@ func (s *suite[ID, TX, DB]) crashAndStall(t *testing.T) {
 			}), events.WithRetrying(false))
 		})
 		t.Cleanup(dialers[i].Restore)
+		if i == 1 {
+			stalled = c
+		}
 	}
 	l := w.startLoad(orders)
 	for i := range 3 {
@@ -161,7 +170,6 @@ func (s *suite[ID, TX, DB]) crashAndStall(t *testing.T) {
 	produced := l.stop()
 	kafka.awaitNoLag("g", "orders") // by instance 2, after the session timeout
 	dialers[1].Restore()
-	close(late)
 	// The stalled instance learns that it is out, and joins again.
 	seenByStalled := by[1].Load()
 	more := w.library(nil)
@@ -170,6 +178,9 @@ func (s *suite[ID, TX, DB]) crashAndStall(t *testing.T) {
 		produced += 32
 		return by[1].Load() > seenByStalled
 	})
+	kafka.awaitNoLag("g", "orders")
+	close(late)
+	stalled.shutdown()
 	kafka.awaitNoLag("g", "orders")
 
 	mu.Lock()
@@ -189,5 +200,8 @@ func (s *suite[ID, TX, DB]) crashAndStall(t *testing.T) {
 	}
 	if handled[stuck.Payload.N] < 2 {
 		t.Errorf("the order of the handler that hung was handled %d times", handled[stuck.Payload.N])
+	}
+	if strings.Contains(lines.String(), "discarded") {
+		t.Error("the handler that ended after its partition was lost has discarded its order")
 	}
 }
