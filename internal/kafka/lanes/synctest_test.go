@@ -50,8 +50,9 @@ func TestTenMinutesWithoutABroker(t *testing.T) {
 		if r.holds != 1 {
 			t.Errorf("held %d times", r.holds)
 		}
-		// 60 for near, and for far one in five seconds after the first.
-		if n := r.sender.Stats().Requests - requests; n > 60+140 {
+		// 60 for near, and for far one in four to five seconds after the first
+		// few: the pauses of five seconds are up to a fifth shorter.
+		if n := r.sender.Stats().Requests - requests; n > 60+170 {
 			t.Errorf("%d requests", n)
 		}
 		check(t, b.Restore(1))
