@@ -148,7 +148,7 @@ func notify[E any](outstanding int, submit func(eventmodels.Event[E]) <-chan str
 		select {
 		case places <- struct{}{}:
 		case <-ctx.Done():
-			return ctx.Err() // nobody has got it yet: it is tried again
+			return ctx.Err() // nobody has got it: it may be tried again
 		}
 		consumed := submit(e)
 		go func() {

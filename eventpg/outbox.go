@@ -100,6 +100,17 @@ func collect(rows pgx.Rows, maxBytes int) (page eventmodels.OutboxPage, err erro
 	defer rows.Close()
 	page.Proof = eventmodels.ProofXID
 	weight, last := 0, int64(0)
+	// Outside of the loop, since Scan makes them escape.
+	var (
+		xmax    uint64
+		next    int32 // how far the next xid is above xmax
+		seq     pgtype.Int8
+		id      pgtype.UUID
+		topic   pgtype.Text
+		created pgtype.Timestamptz
+		row     eventmodels.OutboxRow
+	)
+	into := []any{&page.Xmin, &xmax, &next, &seq, &id, &topic, &row.Key, &row.Headers, &row.Payload, &created}
 	for rows.Next() {
 		if page.Cut {
 			var later int64
@@ -111,16 +122,8 @@ func collect(rows pgx.Rows, maxBytes int) (page eventmodels.OutboxPage, err erro
 			}
 			continue
 		}
-		var (
-			xmax    uint64
-			next    int32 // how far the next xid is above xmax
-			seq     pgtype.Int8
-			id      pgtype.UUID
-			topic   pgtype.Text
-			created pgtype.Timestamptz
-			row     eventmodels.OutboxRow
-		)
-		if err := rows.Scan(&page.Xmin, &xmax, &next, &seq, &id, &topic, &row.Key, &row.Headers, &row.Payload, &created); err != nil {
+		row = eventmodels.OutboxRow{}
+		if err := rows.Scan(into...); err != nil {
 			return page, err
 		}
 		page.Drawn = uint64(int64(xmax) + int64(next))
