@@ -25,7 +25,15 @@ const defaultHeartbeat = 10 * time.Second
 // heartbeat is the state of a Library's heartbeat.
 type heartbeat struct {
 	mu   sync.Mutex
-	last time.Time // guarded by mu; when one last arrived, by this process's clock
+	// last is when one arrived, or when consuming started, by this process's
+	// clock; guarded by mu.
+	last time.Time
+}
+
+func (b *heartbeat) arrived() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.last = time.Now()
 }
 
 // ConfigureBroadcastHeartbeat sets how often a heartbeat is sent to all
@@ -41,8 +49,8 @@ func (l *Library[ID, TX, DB]) ConfigureBroadcastHeartbeat(d time.Duration) {
 // BroadcastConsumerLastLatency returns how long ago the last heartbeat arrived
 // here, and how often they are sent. Broadcasts flow as long as the first is
 // not much more than the second. Both are by this process's clock: those of
-// the brokers and of other processes do not matter. lastGap is 0 until the
-// first heartbeat has arrived.
+// the brokers and of other processes do not matter. Until the first heartbeat
+// has arrived lastGap is the time since consuming started, and before that 0.
 func (l *Library[ID, TX, DB]) BroadcastConsumerLastLatency() (lastGap, configuredHeartbeat time.Duration) {
 	l.mu.Lock()
 	configured := l.settings.heartbeat
@@ -59,9 +67,7 @@ func (l *Library[ID, TX, DB]) BroadcastConsumerLastLatency() (lastGap, configure
 // any.
 func (l *LibraryNoDB) heartbeatHandler() *registeredHandler {
 	handler := heartbeats.Handler(func(context.Context, eventmodels.Event[HeartbeatEvent]) error {
-		l.beat.mu.Lock()
-		defer l.beat.mu.Unlock()
-		l.beat.last = time.Now()
+		l.beat.arrived()
 		return nil
 	})
 	return &registeredHandler{

@@ -173,6 +173,7 @@ func (l *Library[ID, TX, DB]) consume(run *consumption) {
 	if !ok {
 		return
 	}
+	l.beat.arrived()
 	close(run.started)
 	sweeper := l.startSweeper()
 	var beating sync.WaitGroup

@@ -220,10 +220,9 @@ func (s *suite[ID, TX, DB]) broadcastClocks(t *testing.T) {
 		t.Errorf("before the start: %v, %v", gap, configured)
 	}
 	c.consume()
-	arrived := func() bool { gap, _ := c.lib.BroadcastConsumerLastLatency(); return gap > 0 }
-	eventually(t, "the first heartbeat", arrived)
 	began := time.Now()
-	for _, at := range []time.Time{began.Add(-48 * time.Hour), began.Add(30 * time.Minute)} {
+	// The first one may meet the Library's own, the next of which is seconds away.
+	for _, at := range []time.Time{began, began.Add(-48 * time.Hour), began.Add(30 * time.Minute)} {
 		sent := time.Now()
 		kafka.send(kgo.Record{Topic: "broadcast-heartbeat", Value: []byte("{}"), Timestamp: at})
 		eventually(t, "the heartbeat to arrive", func() bool {
