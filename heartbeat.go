@@ -24,7 +24,7 @@ const defaultHeartbeat = 10 * time.Second
 
 // heartbeat is the state of a Library's heartbeat.
 type heartbeat struct {
-	mu   sync.Mutex
+	mu sync.Mutex
 	// last is when one arrived, or when consuming started, by this process's
 	// clock; guarded by mu.
 	last time.Time
