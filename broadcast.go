@@ -38,6 +38,14 @@ type CanConsumeBroadcast interface {
 	InstanceID() int32
 }
 
+var (
+	_ CanConsumeBroadcast          = (*anyLibrary)(nil)
+	_ eventmodels.LibraryInterface = (*anyLibrary)(nil)
+)
+
+// anyLibrary is one of all Libraries, for the compiler.
+type anyLibrary = Library[eventmodels.StringEventID, eventmodels.AbstractTX, eventmodels.AbstractDB[eventmodels.StringEventID, eventmodels.AbstractTX]]
+
 // GetBroadcastConsumerGroupName returns the name of this instance in logs and
 // in Kafka's client id: "<base name>-<something unique>". It is "" until
 // StartConsuming has returned. (There is no consumer group of this name.)

@@ -273,7 +273,7 @@ func (l *leadership) step(ctx context.Context) (found int, complete bool, err er
 		}
 	}
 	page, err := l.store.ReadOutbox(ctx, eventmodels.OutboxRead{
-		Scope: l.cfg.Scope, Gaps: l.ranges, Hint: question.Above, Limit: limit, Held: held, Draw: l.gaps.Unproven(),
+		Scope: l.cfg.Scope, Gaps: l.ranges, Hint: question.Above, Limit: limit, Held: held,
 		// Not less, or a read that passes over what is in flight would do so row
 		// by row.
 		MaxBytes: max(bytes, l.cfg.MaxBytes/8),

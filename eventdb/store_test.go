@@ -21,7 +21,7 @@ type table struct {
 	mu      sync.Mutex
 	rows    []eventmodels.OutboxRow // ordered by seq
 	last    int64                   // the last seq that was drawn
-	parked  []eventmodels.ParkedRow
+	parked  []parkedRow
 	lease   eventmodels.Lease
 	expires time.Time
 	reads   []eventmodels.OutboxRead
@@ -245,7 +245,7 @@ func (s *store) DeleteOutbox(ctx context.Context, scope string, keys []eventmode
 func (s *store) ParkOutbox(ctx context.Context, scope string, key eventmodels.OutboxKey, reason string) error {
 	return s.do(ctx, "park", func() error {
 		if row, ok := s.remove(key); ok {
-			s.parked = append(s.parked, eventmodels.ParkedRow{OutboxRow: row, Error: reason, ParkedAt: time.Now()})
+			s.parked = append(s.parked, parkedRow{OutboxRow: row, Error: reason})
 		}
 		return nil
 	})
@@ -294,4 +294,10 @@ func (s *store) Listen(ctx context.Context, scope string, listening chan<- struc
 func (s *store) Close() error {
 	s.closed.Store(true)
 	return nil
+}
+
+// parkedRow is a row that was moved to the parked ones.
+type parkedRow struct {
+	eventmodels.OutboxRow
+	Error string
 }

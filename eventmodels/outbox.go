@@ -57,9 +57,6 @@ type OutboxRead struct {
 	// Held are wire topics whose rows are returned without key, headers and
 	// payload: they cannot be sent now.
 	Held []string
-	// Draw asks a [ProofXID] backend to draw a transaction id for
-	// OutboxPage.Drawn.
-	Draw bool
 }
 
 // ProofKind is how a backend knows that a seq that was skipped will never
@@ -86,11 +83,11 @@ type OutboxPage struct {
 	// Xmin, with ProofXID, is the snapshot's: every transaction with an id
 	// below it has ended.
 	Xmin uint64
-	// Drawn, with ProofXID and OutboxRead.Draw, is a transaction id above all
-	// that were assigned before ReadOutbox was called: one that was assigned
-	// since, or that would be assigned next. (A snapshot's xmax will not do: it
-	// is one above the highest id that has ended, and a transaction that runs
-	// may have an id above it.)
+	// Drawn, with ProofXID, is a transaction id above all that were assigned
+	// before ReadOutbox was called: one that was assigned since, or that would
+	// be assigned next. (A snapshot's xmax will not do: it is one above the
+	// highest id that has ended, and a transaction that runs may have an id
+	// above it.)
 	Drawn uint64
 }
 
@@ -121,13 +118,6 @@ type OutboxStats struct {
 	// OldestAge is the age of the oldest row by the database's clock; 0 for
 	// an empty outbox.
 	OldestAge time.Duration
-}
-
-// ParkedRow is an event that Kafka refused for itself.
-type ParkedRow struct {
-	OutboxRow
-	Error    string
-	ParkedAt time.Time
 }
 
 // OutboxStore is what a database backend answers the relay: facts, one

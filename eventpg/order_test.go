@@ -24,7 +24,7 @@ type reader struct {
 // next returns the rows of one read.
 func (r *reader) next(ctx context.Context) ([]eventmodels.OutboxRow, error) {
 	q := r.set.Ask()
-	read := eventmodels.OutboxRead{Scope: scope, Hint: q.Above, Limit: r.limit, Draw: r.set.Unproven()}
+	read := eventmodels.OutboxRead{Scope: scope, Hint: q.Above, Limit: r.limit}
 	for _, g := range q.Gaps {
 		read.Gaps = append(read.Gaps, eventmodels.SeqRange{Lo: g.Lo, Hi: g.Hi})
 	}

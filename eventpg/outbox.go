@@ -28,9 +28,8 @@ import (
 // that has one. pg_snapshot_xmax is none: it is one above the highest xid that
 // has ended, and a transaction that runs may have a higher one. age(x), asked
 // in a transaction without an xid, is the distance from x to the xid that will
-// be assigned next. The sum of both is that xid, and reading it uses none up,
-// so that it is always there and OutboxRead.Draw is not needed. (PostgreSQL
-// shows a new xid to snapshots before it lets the next one be read; and once
+// be assigned next. The sum of both is that xid, and reading it uses none up.
+// (PostgreSQL shows a new xid to snapshots before it lets the next one be read; and once
 // all that are below it have ended, xmin reaches it without anybody drawing
 // it.)
 const readOutbox = `
