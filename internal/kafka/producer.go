@@ -27,7 +27,7 @@ func (c *Client) producing() []kgo.Opt {
 	codecs, _ := c.cfg.Compression.codecs() // validated
 	return []kgo.Opt{
 		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+		kgo.RecordPartitioner(partitioner{kgo.StickyKeyPartitioner(nil)}),
 		kgo.ProducerBatchCompression(codecs...),
 		kgo.ProducerLinger(0),
 		kgo.MaxBufferedRecords(c.cfg.MaxBufferedRecords),

@@ -61,14 +61,18 @@ type Header struct {
 
 	// Letter, Copy:
 
-	Mode        Mode
-	Error       string
-	Cause       string
-	Attempts    int
-	First, Last time.Time
-	NotBefore   time.Time // zero: at once
-	Origin      Origin
-	Instance    string
+	Mode      Mode
+	Error     string
+	Cause     string
+	Last      time.Time
+	NotBefore time.Time // zero: at once
+	Instance  string
+
+	// Letter, Copy, and a Replay, which carries them on:
+
+	Attempts int
+	First    time.Time
+	Origin   Origin
 
 	// Replay, Done, and a Letter that a replay has led to:
 
@@ -107,13 +111,13 @@ func (h Header) Append(headers []kafka.Header) []kafka.Header {
 		add(headerMode, h.Mode.String())
 		add(headerError, Shorten(h.Error, maxText))
 		add(headerCause, h.Cause)
-		at(headerFirst, h.First)
 		at(headerLast, h.Last)
 		at(headerNotBefore, h.NotBefore)
-		if h.Origin.Topic != "" {
-			add(headerOrigin, fmt.Sprintf("%s/%d/%d", h.Origin.Topic, h.Origin.Partition, h.Origin.Offset))
-		}
 		add(headerInstance, h.Instance)
+	}
+	at(headerFirst, h.First)
+	if h.Origin.Topic != "" {
+		add(headerOrigin, fmt.Sprintf("%s/%d/%d", h.Origin.Topic, h.Origin.Partition, h.Origin.Offset))
 	}
 	if h.Attempts > 0 {
 		add(headerAttempts, strconv.Itoa(h.Attempts))
