@@ -13,6 +13,7 @@ import (
 	"github.com/seed46dd6f11/events/internal/cloudevents"
 	"github.com/seed46dd6f11/events/internal/kafka"
 	"github.com/seed46dd6f11/events/internal/recordbatch"
+	"github.com/seed46dd6f11/events/internal/tracing"
 )
 
 // defaultMaxMessageBytes is Kafka's default of max.message.bytes, taken for
@@ -43,6 +44,7 @@ func (l *Library[ID, TX, DB]) Produce(ctx context.Context, method eventmodels.Pr
 		return fmt.Errorf("produce: %w", err)
 	}
 	records := make([]*kafka.Record, len(events))
+	var traced []tracing.Sending
 	var topics []string
 	for i, event := range events {
 		encoded, err := l.encode(event)
@@ -56,17 +58,28 @@ func (l *Library[ID, TX, DB]) Produce(ctx context.Context, method eventmodels.Pr
 		if !slices.Contains(topics, topic) {
 			topics = append(topics, topic)
 		}
+		if l.settings.tracing != nil {
+			traced = append(traced, tracing.Sending{Record: records[i], ID: encoded.ID})
+		}
 	}
-	if err := l.ensureTopics(ctx, client, topics); err != nil {
+	end := l.settings.tracing.Send(ctx, traced)
+	err = l.send(ctx, client, topics, records)
+	end(err)
+	if err != nil {
 		return fmt.Errorf("produce: %w", err)
-	}
-	if err := client.Produce(ctx, records); err != nil {
-		return fmt.Errorf("produce: %w", l.unprefixed(err))
 	}
 	for _, event := range events {
 		ProduceTopicCounts.WithLabelValues(event.GetTopic(), string(method)).Inc()
 	}
 	return nil
+}
+
+// send makes sure that the topics exist and hands the records to Kafka.
+func (l *LibraryNoDB) send(ctx context.Context, client *kafka.Client, topics []string, records []*kafka.Record) error {
+	if err := l.ensureTopics(ctx, client, topics); err != nil {
+		return err
+	}
+	return l.unprefixed(client.Produce(ctx, records))
 }
 
 // encode checks and encodes an event, without network.
@@ -91,7 +104,7 @@ func (l *LibraryNoDB) encode(event eventmodels.ProducingEvent) (cloudevents.Enco
 }
 
 // encodeOutbox makes the outbox row of an event.
-func (l *LibraryNoDB) encodeOutbox(event eventmodels.ProducingEvent) (eventmodels.OutboxRow, error) {
+func (l *LibraryNoDB) encodeOutbox(ctx context.Context, event eventmodels.ProducingEvent) (eventmodels.OutboxRow, error) {
 	// The event may be produced before anything else has used the library.
 	client, err := l.kafkaClient()
 	if err != nil {
@@ -109,6 +122,7 @@ func (l *LibraryNoDB) encodeOutbox(event eventmodels.ProducingEvent) (eventmodel
 		}
 	}
 	wire := l.wireTopic(event.GetTopic())
+	encoded.Headers = l.settings.tracing.Create(ctx, string(wire), encoded.ID, encoded.Headers)
 	headers := make([]recordbatch.Header, len(encoded.Headers))
 	for i, h := range encoded.Headers {
 		headers[i] = recordbatch.Header{Key: h.Key, Value: h.Value}
@@ -189,8 +203,8 @@ type producerFor[ID eventmodels.AbstractID[ID], TX eventmodels.AbstractTX, DB ev
 	lib *Library[ID, TX, DB]
 }
 
-func (p producerFor[ID, TX, DB]) EncodeOutbox(event eventmodels.ProducingEvent) (eventmodels.OutboxRow, error) {
-	return p.lib.encodeOutbox(event)
+func (p producerFor[ID, TX, DB]) EncodeOutbox(ctx context.Context, event eventmodels.ProducingEvent) (eventmodels.OutboxRow, error) {
+	return p.lib.encodeOutbox(ctx, event)
 }
 
 func (p producerFor[ID, TX, DB]) ProduceFromTable(ctx context.Context, ids map[string][]ID) error {

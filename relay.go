@@ -232,6 +232,7 @@ func (l *Library[ID, TX, DB]) newRelay(poll time.Duration, batchSize int) (*even
 		},
 		Observer:  relayObserver{&l.LibraryNoDB},
 		Logger:    log,
+		Tracer:    l.settings.tracing,
 		Poll:      poll,
 		BatchSize: batchSize,
 	}), nil

@@ -10,6 +10,7 @@ import (
 	"github.com/seed46dd6f11/events/internal/cloudevents"
 	"github.com/seed46dd6f11/events/internal/delivery"
 	"github.com/seed46dd6f11/events/internal/kafka"
+	"github.com/seed46dd6f11/events/internal/tracing"
 )
 
 // session is the consuming of one group, or of the broadcasts.
@@ -70,7 +71,7 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 		cfg.Handlers = append(cfg.Handlers, &delivery.Handler{
 			Name: h.name, Topic: h.topic, WireTopic: wire, OnFailure: h.onFailure,
 			Timeout: h.timeout, NoRetry: h.noRetry, Concurrency: h.concurrency, QueueDepth: h.queueDepth, Backoff: h.backoff,
-			Places: places, Run: h.bind(),
+			Places: places, Run: l.traced(group, wire, h.bind()),
 		})
 	}
 	engine, err := delivery.New(cfg)
@@ -165,6 +166,27 @@ func withGrace(ctx context.Context) (context.Context, context.CancelFunc) {
 	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(leaveGrace, cancel) })
 	return later, func() { stop(); cancel() }
+}
+
+// traced makes a span of each attempt.
+func (l *LibraryNoDB) traced(group string, topic kafka.WireTopic, run func(context.Context, []*eventmodels.Message) error) func(context.Context, []*eventmodels.Message) error {
+	tracer := l.settings.tracing
+	if tracer == nil {
+		return run
+	}
+	return func(ctx context.Context, ms []*eventmodels.Message) (err error) {
+		ctx, span := tracer.Process(ctx, string(topic), group, ms)
+		ended := false
+		defer func() { // the handler may panic
+			if !ended {
+				span.End(tracing.ErrPanic)
+			}
+		}()
+		err = run(ctx, ms)
+		ended = true
+		span.End(err)
+		return err
+	}
 }
 
 // decode makes the message of a record.

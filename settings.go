@@ -8,8 +8,11 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/tracing"
 )
 
 // settings are what the setters edit. Each default stands beside its field.
@@ -21,6 +24,10 @@ type settings struct {
 	heartbeat     time.Duration      // 10 s
 	broadcastName string             // broadcastConsumer with a database, broadcastLFConsumer without
 	onGap         func(topic string) // nothing
+
+	provider   trace.TracerProvider          // none: no spans
+	propagator propagation.TextMapPropagator // W3C Trace Context and Baggage
+	tracing    *tracing.Tracer               // made of these two
 
 	dial func(ctx context.Context, network, address string) (net.Conn, error) // net.Dialer
 
@@ -82,6 +89,35 @@ func (l *LibraryNoDB) SetLogger(logger *slog.Logger) {
 		panic("events: SetLogger(nil); use slog.New(slog.DiscardHandler) to log nothing")
 	}
 	l.edit("SetLogger", func(s *settings) { s.logger = logger })
+}
+
+// SetTracerProvider makes the library trace with OpenTelemetry: an event that
+// is produced continues the trace of the context given to Transact or Produce,
+// through the outbox and Kafka, to its handlers and the events that these
+// produce. The spans follow OpenTelemetry's messaging conventions (semantic
+// conventions 1.43.0): "create <topic>" and "send <topic>" for producing, "send
+// <topic>" for what the relay sends, "process <topic>" for each attempt of a
+// handler. The span of a batch has links to its events' instead of a parent.
+//
+// The default is no tracing, which costs nothing; for the process's provider
+// pass otel.GetTracerProvider(). A nil provider is the default, too.
+func (l *LibraryNoDB) SetTracerProvider(provider trace.TracerProvider) {
+	l.edit("SetTracerProvider", func(s *settings) {
+		s.provider = provider
+		s.tracing = tracing.New(s.provider, s.propagator)
+	})
+}
+
+// SetPropagator says how the context of a trace travels in the headers of
+// events, once SetTracerProvider was called. The default is W3C Trace Context
+// and Baggage: the headers traceparent, tracestate and baggage. Baggage is
+// stored in the outbox and in Kafka and read by every consumer: without it,
+// pass propagation.TraceContext{}.
+func (l *LibraryNoDB) SetPropagator(propagator propagation.TextMapPropagator) {
+	l.edit("SetPropagator", func(s *settings) {
+		s.propagator = propagator
+		s.tracing = tracing.New(s.provider, s.propagator)
+	})
 }
 
 // SetMaxRunningHandlers bounds how many handlers run at the same time in this

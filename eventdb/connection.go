@@ -94,13 +94,9 @@ func (c *Connection[ID, TX, DB]) ProduceTx(ctx context.Context, tx any, events .
 	if err != nil {
 		return err
 	}
-	rows := make([]eventmodels.OutboxRow, 0, len(events))
-	for _, event := range events {
-		row, err := producer.EncodeOutbox(event)
-		if err != nil {
-			return produceError(event, err)
-		}
-		rows = append(rows, row)
+	rows, err := encodeAll(ctx, producer, events)
+	if err != nil {
+		return err
 	}
 	return c.insert(ctx, abstract, producer.Scope(), rows)
 }

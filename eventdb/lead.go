@@ -29,6 +29,7 @@ type leadership struct {
 	keeper *keeper
 	sender Sender
 	flight *flight
+	spans  *spans
 
 	// passLimit bounds the last pass.
 	passLimit time.Duration
@@ -52,8 +53,8 @@ func (r *Relay) acquire(ctx context.Context) (*leadership, error) {
 	if err != nil || k == nil {
 		return nil, err
 	}
-	l := &leadership{relay: r, cfg: &r.cfg, store: r.store, keeper: k, flight: newFlight(), passLimit: r.cfg.StopLimit}
-	l.sender, err = r.cfg.NewSender(k.identity(), reportTo{l.flight, r.cfg.Observer})
+	l := &leadership{relay: r, cfg: &r.cfg, store: r.store, keeper: k, flight: newFlight(), spans: newSpans(r.cfg.Tracer), passLimit: r.cfg.StopLimit}
+	l.sender, err = r.cfg.NewSender(k.identity(), reportTo{l.flight, l.spans, r.cfg.Observer})
 	if err != nil {
 		_ = r.store.ReleaseLease(ctx, k.current())
 		return nil, fmt.Errorf("start the lanes: %w", err)
@@ -64,10 +65,12 @@ func (r *Relay) acquire(ctx context.Context) (*leadership, error) {
 // reportTo counts what the lanes report on its way to the flight.
 type reportTo struct {
 	*flight
+	spans    *spans
 	observer RelayObserver
 }
 
 func (r reportTo) Acked(rows []*eventmodels.OutboxRow) {
+	r.spans.end(rows, nil)
 	for len(rows) > 0 {
 		n := 1
 		for n < len(rows) && rows[n].Topic == rows[0].Topic {
@@ -80,8 +83,14 @@ func (r reportTo) Acked(rows []*eventmodels.OutboxRow) {
 }
 
 func (r reportTo) Refused(row *eventmodels.OutboxRow, err error) {
+	r.spans.end([]*eventmodels.OutboxRow{row}, err)
 	r.observer.Parked(row.Topic)
 	r.flight.Refused(row, err)
+}
+
+func (r reportTo) Returned(rows []*eventmodels.OutboxRow) {
+	r.spans.end(rows, errHeld)
+	r.flight.Returned(rows)
 }
 
 // lead relays until the lease is lost or stop is closed; then it makes a last
@@ -111,6 +120,7 @@ func (l *leadership) lead(ctx context.Context, stop <-chan struct{}) error {
 	// it up at once: its successor sends it.
 	final, cancel := context.WithTimeout(leading, time.Second)
 	l.sender.Stop(final)
+	l.spans.endAll()
 	cancel()
 	lost(nil)
 	keeping.Wait()
@@ -304,6 +314,7 @@ func (l *leadership) step(ctx context.Context) (found int, complete bool, err er
 	send := l.flight.admit(page.Rows, held)
 	l.measure(send)
 	if len(send) > 0 {
+		l.spans.begin(send)
 		l.sender.Send(send)
 	}
 	if complete {

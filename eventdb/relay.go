@@ -11,6 +11,7 @@ import (
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/backoff"
 	"github.com/seed46dd6f11/events/internal/kafka/lanes"
+	"github.com/seed46dd6f11/events/internal/tracing"
 )
 
 // Sender writes rows to Kafka; see the package lanes, whose Sender it is.
@@ -55,6 +56,8 @@ type RelayConfig struct {
 	NewSender func(id lanes.Identity, r lanes.Report) (Sender, error)
 	Observer  RelayObserver
 	Logger    *slog.Logger
+	// Tracer makes a span of each row that is sent; nil: none.
+	Tracer *tracing.Tracer
 
 	// LeaseTime is how long the lease outlives its last renewal. Default 10 s.
 	LeaseTime time.Duration

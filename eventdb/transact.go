@@ -52,7 +52,9 @@ func (c *Connection[ID, TX, DB]) fill(ctx context.Context, tx TX, work func(TX) 
 	producer := c.producer.Load()
 	pending, binds := any(tx).(bound)
 	if binds && producer != nil {
-		pending.bindEncoder(producer.EncodeOutbox)
+		pending.bindEncoder(func(event eventmodels.ProducingEvent) (eventmodels.OutboxRow, error) {
+			return producer.EncodeOutbox(ctx, event)
+		})
 	}
 	if err := work(tx); err != nil {
 		return nil, err
@@ -69,7 +71,7 @@ func (c *Connection[ID, TX, DB]) fill(ctx context.Context, tx TX, work func(TX) 
 	} else if collects, ok := any(tx).(interface {
 		GetPendingEvents() []eventmodels.ProducingEvent
 	}); ok {
-		rows, err = encodeAll(producer, collects.GetPendingEvents())
+		rows, err = encodeAll(ctx, producer, collects.GetPendingEvents())
 	}
 	if err != nil {
 		return nil, err
@@ -82,7 +84,7 @@ func (c *Connection[ID, TX, DB]) fill(ctx context.Context, tx TX, work func(TX) 
 	return rows, ctx.Err()
 }
 
-func encodeAll[ID eventmodels.AbstractID[ID]](producer *producerOf[ID], events []eventmodels.ProducingEvent) ([]eventmodels.OutboxRow, error) {
+func encodeAll[ID eventmodels.AbstractID[ID]](ctx context.Context, producer *producerOf[ID], events []eventmodels.ProducingEvent) ([]eventmodels.OutboxRow, error) {
 	if len(events) == 0 {
 		return nil, nil
 	}
@@ -91,7 +93,7 @@ func encodeAll[ID eventmodels.AbstractID[ID]](producer *producerOf[ID], events [
 	}
 	rows := make([]eventmodels.OutboxRow, 0, len(events))
 	for _, event := range events {
-		row, err := producer.EncodeOutbox(event)
+		row, err := producer.EncodeOutbox(ctx, event)
 		if err != nil {
 			return nil, produceError(event, err)
 		}

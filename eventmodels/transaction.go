@@ -43,8 +43,9 @@ type CanAugment[ID AbstractID[ID]] interface {
 // for Kafka except in ProduceFromTable.
 type Producer[ID AbstractID[ID]] interface {
 	// EncodeOutbox makes the outbox row of an event: it checks topic and
-	// size with what is cached, and encodes. Seq is left 0.
-	EncodeOutbox(event ProducingEvent) (OutboxRow, error)
+	// size with what is cached, and encodes. Seq is left 0. The trace that
+	// the event belongs to is ctx's.
+	EncodeOutbox(ctx context.Context, event ProducingEvent) (OutboxRow, error)
 	// ProduceFromTable is called after the commit of a transaction with
 	// outbox rows: their ids by (unprefixed) topic. Its error is logged.
 	ProduceFromTable(ctx context.Context, ids map[string][]ID) error

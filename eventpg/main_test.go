@@ -225,7 +225,7 @@ type fakeProducer struct {
 
 var errUnknownTopic = fmt.Errorf("topic is not registered")
 
-func (p *fakeProducer) EncodeOutbox(e eventmodels.ProducingEvent) (eventmodels.OutboxRow, error) {
+func (p *fakeProducer) EncodeOutbox(_ context.Context, e eventmodels.ProducingEvent) (eventmodels.OutboxRow, error) {
 	if e.GetTopic() == "unknown" {
 		return eventmodels.OutboxRow{}, errUnknownTopic
 	}

@@ -38,7 +38,7 @@ func (fakeEvent) GetTimestamp() time.Time         { return time.Time{} }
 func (e fakeEvent) GetTopic() string              { return e.row.Topic }
 func (fakeEvent) GetHeaders() map[string][]string { return nil }
 
-func (p *fakeProducer) EncodeOutbox(event eventmodels.ProducingEvent) (eventmodels.OutboxRow, error) {
+func (p *fakeProducer) EncodeOutbox(_ context.Context, event eventmodels.ProducingEvent) (eventmodels.OutboxRow, error) {
 	e := event.(fakeEvent)
 	return e.row, e.err
 }

@@ -1,0 +1,115 @@
+package tracing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"go.opentelemetry.io/otel/propagation"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/kafka"
+)
+
+// Without a provider nothing is allocated and nothing changed.
+func TestNoProviderCostsNothing(t *testing.T) {
+	tracer := New(nil, propagation.TraceContext{})
+	headers := []kafka.Header{{Key: "a", Value: []byte("b")}}
+	ms := []*eventmodels.Message{{Topic: "t"}}
+	ctx := context.Background()
+	if n := testing.AllocsPerRun(100, func() {
+		tracer.Create(ctx, "t", "id", headers)
+		tracer.Relay("t", headers)
+		tracer.Send(ctx, nil)(nil)
+		_, span := tracer.Process(ctx, "t", "g", ms)
+		span.End(nil)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// An event that is passed on with its headers does not take the state of the
+// old trace along.
+func TestHeadersOfAnotherSpanAreReplaced(t *testing.T) {
+	spans := tracetest.NewInMemoryExporter()
+	tracer := New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)), nil)
+	headers := tracer.Create(context.Background(), "t", "id", []kafka.Header{
+		{Key: "traceparent", Value: []byte("00-11111111111111111111111111111111-2222222222222222-01")},
+		{Key: "tracestate", Value: []byte("vendor=old")},
+		{Key: "own", Value: []byte("kept")},
+	})
+	c := &recordCarrier{headers}
+	if c.Get("own") != "kept" || c.Get("tracestate") != "" {
+		t.Errorf("headers are %v", headers)
+	}
+	want := fmt.Sprintf("00-%s-%s-01", spans.GetSpans()[0].SpanContext.TraceID(), spans.GetSpans()[0].SpanContext.SpanID())
+	if c.Get("traceparent") != want {
+		t.Errorf("traceparent is %q, want %q", c.Get("traceparent"), want)
+	}
+}
+
+// The span of a batch belongs to no event's trace, and links to all of them.
+func TestBatchLinks(t *testing.T) {
+	spans := tracetest.NewInMemoryExporter()
+	tracer := New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)), nil)
+	var ms []*eventmodels.Message
+	for i := range 3 {
+		m := &eventmodels.Message{ID: fmt.Sprint(i), Headers: map[string][]string{}}
+		for _, h := range tracer.Create(context.Background(), "t", m.ID, nil) {
+			m.Headers[h.Key] = append(m.Headers[h.Key], string(h.Value))
+		}
+		ms = append(ms, m)
+	}
+	ms = append(ms, &eventmodels.Message{ID: "of a producer without traces"})
+	created := spans.GetSpans()
+	spans.Reset()
+	_, span := tracer.Process(context.Background(), "t", "g", ms)
+	span.End(nil)
+	batch := spans.GetSpans()[0]
+	if batch.Parent.IsValid() || len(batch.Links) != 3 {
+		t.Fatalf("parent %v, links %v", batch.Parent, batch.Links)
+	}
+	for i, link := range batch.Links {
+		if link.SpanContext.SpanID() != created[i].SpanContext.SpanID() {
+			t.Errorf("link %d is to another span", i)
+		}
+	}
+}
+
+// Rows whose trace is not recorded cost no span.
+func TestRelayOfWhatIsNotSampled(t *testing.T) {
+	spans := tracetest.NewInMemoryExporter()
+	tracer := New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)), nil)
+	for _, headers := range [][]kafka.Header{
+		nil,
+		{{Key: "traceparent", Value: []byte("00-11111111111111111111111111111111-2222222222222222-00")}},
+		{{Key: "traceparent", Value: []byte("not one")}},
+	} {
+		if tracer.Relay("t", headers) != nil {
+			t.Errorf("%v has a span", headers)
+		}
+	}
+	if span := tracer.Relay("t", []kafka.Header{{Key: "traceparent", Value: []byte("00-11111111111111111111111111111111-2222222222222222-01")}}); span == nil {
+		t.Error("no span of a sampled trace")
+	}
+}
+
+func TestErrorType(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{fmt.Errorf("a: %w", eventmodels.ErrDecode), "decode"},
+		{fmt.Errorf("a: %w", eventmodels.TimeoutErr), "timeout"},
+		{context.DeadlineExceeded, "timeout"},
+		{fmt.Errorf("a: %w", &eventmodels.InvalidEventError{}), "*eventmodels.InvalidEventError"},
+		{fmt.Errorf("order 17: %w", errors.New("full")), "*errors.errorString"},
+	} {
+		if got := errorType(c.err); got != c.want {
+			t.Errorf("%v is %q, want %q", c.err, got, c.want)
+		}
+	}
+}
