@@ -1,7 +1,7 @@
 // Package kafka is the only place that talks to Kafka. It wraps franz-go: what
 // it adds are this library's choices (DESIGN.md says why), not another client.
 //
-//	Client   produces and administers: topics, limits, offsets
+//	Client   produces and administers: topics, limits, offsets; reads parts of a log
 //	Group    a member of a consumer group, a Source
 //	Reader   reads topics without a group, a Source
 //
