@@ -281,15 +281,39 @@ func (l *LibraryNoDB) learnLimits() {
 // relayObserver counts what the relay does.
 type relayObserver struct{ lib *LibraryNoDB }
 
-func (o relayObserver) Relayed(wireTopic string, rows int) {
-	ProduceTopicCounts.WithLabelValues(o.lib.topicOf(kafka.WireTopic(wireTopic)), string(eventmodels.ProduceCatchUp)).Add(float64(rows))
+func (o relayObserver) Relayed(wireTopic string, rows []*eventmodels.OutboxRow) {
+	topic := o.lib.topicOf(kafka.WireTopic(wireTopic))
+	ProduceTopicCounts.WithLabelValues(topic, string(eventmodels.ProduceCatchUp)).Add(float64(len(rows)))
+	now := time.Now()
+	latency := RelayLatency.WithLabelValues(topic)
+	for _, row := range rows {
+		latency.Observe(now.Sub(row.CreatedAt).Seconds())
+	}
 }
 
 func (o relayObserver) Parked(wireTopic string) {
 	ErrorCounts.WithLabelValues("outbox-parked").Inc()
 }
 
-func (o relayObserver) Holding(bool) {}
+// Holding shows who holds the lease; only that process reports on the outbox.
+func (o relayObserver) Holding(holds bool) {
+	scope := o.lib.settings.prefix
+	if holds {
+		RelayLeaseHeld.WithLabelValues(scope).Set(1)
+		return
+	}
+	RelayLeaseHeld.WithLabelValues(scope).Set(0)
+	OutboxRows.DeleteLabelValues(scope)
+	OutboxOldestAge.DeleteLabelValues(scope)
+	OutboxParkedRows.DeleteLabelValues(scope)
+}
+
+func (o relayObserver) Sampled(stats eventmodels.OutboxStats) {
+	scope := o.lib.settings.prefix
+	OutboxRows.WithLabelValues(scope).Set(float64(stats.Rows))
+	OutboxOldestAge.WithLabelValues(scope).Set(stats.OldestAge.Seconds())
+	OutboxParkedRows.WithLabelValues(scope).Set(float64(stats.Parked))
+}
 
 func (o relayObserver) Failed(operation string, err error) {
 	if !errors.Is(err, context.Canceled) {

@@ -76,7 +76,7 @@ func (r reportTo) Acked(rows []*eventmodels.OutboxRow) {
 		for n < len(rows) && rows[n].Topic == rows[0].Topic {
 			n++
 		}
-		r.observer.Relayed(rows[0].Topic, n)
+		r.observer.Relayed(rows[0].Topic, rows[:n])
 		r.flight.Acked(rows[:n])
 		rows = rows[n:]
 	}

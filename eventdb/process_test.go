@@ -130,9 +130,10 @@ func (p *process) failedTimes(operation string) int {
 	return p.failures[operation]
 }
 
-func (p *process) Relayed(string, int) {}
-func (p *process) Parked(string)       {}
-func (p *process) Holding(bool)        {}
+func (p *process) Relayed(string, []*eventmodels.OutboxRow) {}
+func (p *process) Parked(string)                            {}
+func (p *process) Holding(bool)                             {}
+func (p *process) Sampled(stats eventmodels.OutboxStats)    {}
 
 func (p *process) Failed(operation string, err error) {
 	p.mu.Lock()

@@ -31,12 +31,15 @@ type Sender interface {
 // RelayObserver is told what the relay did, for metrics. Its methods must not
 // block.
 type RelayObserver interface {
-	// Relayed counts rows of a wire topic that Kafka has acknowledged.
-	Relayed(topic string, rows int)
+	// Relayed is told of rows of a wire topic that Kafka has acknowledged.
+	Relayed(topic string, rows []*eventmodels.OutboxRow)
 	// Parked counts a row that Kafka has refused for itself.
 	Parked(topic string)
 	// Holding says whether this process holds the lease.
 	Holding(holds bool)
+	// Sampled is told the state of the outbox while this process holds the
+	// lease.
+	Sampled(stats eventmodels.OutboxStats)
 	// Failed counts an error by what was tried: a few fixed words.
 	Failed(operation string, err error)
 }
@@ -72,6 +75,8 @@ type RelayConfig struct {
 	// Rescan is how often all of an idle outbox is read, as a safety net.
 	// Default 5 min.
 	Rescan time.Duration
+	// Sample is how often the state of the outbox is looked at. Default 15 s.
+	Sample time.Duration
 	// GapPatience closes gaps of backends without proof. Default 5 min.
 	GapPatience time.Duration
 	// StopLimit bounds the last pass after Stop. Default 10 s.
@@ -86,6 +91,7 @@ func (c *RelayConfig) setDefaults() {
 	setDefault(&c.MaxRows, max(8*c.BatchSize, 10_000))
 	setDefault(&c.MaxBytes, 64<<20)
 	setDefault(&c.Rescan, 5*time.Minute)
+	setDefault(&c.Sample, 15*time.Second)
 	setDefault(&c.GapPatience, 5*time.Minute)
 	setDefault(&c.StopLimit, 10*time.Second)
 }
@@ -339,7 +345,12 @@ func (r *Relay) tryLead(ctx, acquiring context.Context) error {
 	}
 	r.log.Info("this process relays the outbox now", "epoch", l.keeper.current().Epoch)
 	r.setLeading(true)
+	sampling, stopSampling := context.WithCancel(ctx)
+	var sampler sync.WaitGroup
+	sampler.Go(func() { l.sample(sampling) })
 	err = l.lead(ctx, r.stop)
+	stopSampling()
+	sampler.Wait()
 	r.setLeading(false)
 	l.close(ctx)
 	return err

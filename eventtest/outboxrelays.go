@@ -105,10 +105,11 @@ func (s *shakyStore) DeleteOutbox(ctx context.Context, scope string, keys []even
 // nobody observes nothing.
 type nobody struct{}
 
-func (nobody) Relayed(string, int)  {}
-func (nobody) Parked(string)        {}
-func (nobody) Holding(bool)         {}
-func (nobody) Failed(string, error) {}
+func (nobody) Relayed(string, []*eventmodels.OutboxRow) {}
+func (nobody) Parked(string)                            {}
+func (nobody) Holding(bool)                             {}
+func (nobody) Sampled(eventmodels.OutboxStats)          {}
+func (nobody) Failed(string, error)                     {}
 
 // actor starts a relay of the world's outbox.
 func (w *world[ID, TX, DB]) actor(name string) *actor {
