@@ -60,7 +60,8 @@ func codecFor(contentType string) Codec {
 }
 
 // decodePayload leaves the payload at its zero value for a tombstone (a
-// record without value).
+// record without value), and for a CloudEvent in JSON whose value is empty:
+// no JSON is, and some SDKs write events without data so.
 func decodePayload[E any](m *Message, payload *E) error {
 	if m.Data == nil {
 		return nil
@@ -68,6 +69,9 @@ func decodePayload[E any](m *Message, payload *E) error {
 	codec := codecFor(m.ContentType)
 	if codec == nil {
 		return &DecodeError{Topic: m.Topic, ID: m.ID, ContentType: m.ContentType, Reason: "no codec is registered for this content type (eventmodels.RegisterCodec)"}
+	}
+	if _, isJSON := codec.(jsonCodec); isJSON && len(m.Data) == 0 && m.SpecVersion != "" {
+		return nil
 	}
 	if err := codec.Decode(m.Data, payload); err != nil {
 		return &DecodeError{Topic: m.Topic, ID: m.ID, ContentType: m.ContentType, Reason: decodeReason(err, reflect.TypeFor[E]())}

@@ -64,6 +64,12 @@ func TestHandlersDecode(t *testing.T) {
 	if err := h.Handle(ctx, &Message{Topic: "t"}); err != nil || got[len(got)-1].Payload != (model{}) {
 		t.Errorf("a tombstone: %v, %+v", err, got[len(got)-1])
 	}
+	if err := h.Handle(ctx, &Message{Topic: "t", SpecVersion: "1.0", Data: []byte{}}); err != nil || got[len(got)-1].Payload != (model{}) {
+		t.Errorf("an event with an empty value: %v, %+v", err, got[len(got)-1])
+	}
+	if err := h.Handle(ctx, &Message{Topic: "t", Data: []byte{}}); !errors.Is(err, ErrDecode) {
+		t.Errorf("a plain record with an empty value: %v", err)
+	}
 }
 
 func TestBatchNamesWhatCannotBeDecoded(t *testing.T) {
