@@ -182,6 +182,9 @@ func (e *ProduceError) Unwrap() error { return e.Err }
 
 // unprefixed gives errors of internal/kafka the application's words.
 func (l *LibraryNoDB) unprefixed(err error) error {
+	if err == nil {
+		return nil
+	}
 	var failed *kafka.ProduceError
 	if !errors.As(err, &failed) {
 		return err

@@ -62,33 +62,56 @@ func Encode(event eventmodels.ProducingEvent, d Defaults) (Encoded, error) {
 	if key := event.GetKey(); key != "" {
 		e.Key = []byte(key)
 	}
-	e.Headers = make([]kafka.Header, 0, 6+len(own))
-	e.add(headerID, e.ID)
-	e.add(headerSource, orElse(attributes.Source, d.Source))
-	e.add(headerSpecVersion, orElse(attributes.SpecVersion, specVersion))
-	e.add(headerType, orElse(attributes.Type, event.GetTopic()))
-	e.add(headerTime, at.UTC().Format(time.RFC3339Nano))
+	source, eventType := orElse(attributes.Source, d.Source), orElse(attributes.Type, event.GetTopic())
+	w := headerWriter{
+		headers: make([]kafka.Header, 0, 8+len(own)),
+		values: make([]byte, 0, len(e.ID)+len(source)+len(specVersion)+len(eventType)+len(time.RFC3339Nano)+
+			len(attributes.Subject)+len(attributes.DataSchema)+len(contentType)),
+	}
+	w.add(headerID, e.ID)
+	w.add(headerSource, source)
+	w.add(headerSpecVersion, orElse(attributes.SpecVersion, specVersion))
+	w.add(headerType, eventType)
+	w.values = at.UTC().AppendFormat(w.values, time.RFC3339Nano)
+	w.end(headerTime)
 	if attributes.Subject != "" {
-		e.add(headerSubject, attributes.Subject)
+		w.add(headerSubject, attributes.Subject)
 	}
 	if attributes.DataSchema != "" {
-		e.add(headerDataSchema, attributes.DataSchema)
+		w.add(headerDataSchema, attributes.DataSchema)
 	}
 	if contentType != "" {
-		e.add(headerContentType, contentType)
+		w.add(headerContentType, contentType)
 	}
 	if len(own) > 0 {
 		for _, name := range slices.Sorted(maps.Keys(own)) {
 			for _, value := range own[name] {
-				e.add(name, value)
+				w.add(name, value)
 			}
 		}
 	}
+	e.Headers = w.headers
 	return e, nil
 }
 
-func (e *Encoded) add(name, value string) {
-	e.Headers = append(e.Headers, kafka.Header{Key: name, Value: []byte(value)})
+// headerWriter writes headers whose values share memory: one allocation instead
+// of one for each. A value that was written stays where it is when values grows.
+type headerWriter struct {
+	headers []kafka.Header
+	values  []byte
+	written int // of values, in headers
+}
+
+func (w *headerWriter) add(name, value string) {
+	w.values = append(w.values, value...)
+	w.end(name)
+}
+
+// end makes a header of what was appended to values since the last one.
+func (w *headerWriter) end(name string) {
+	end := len(w.values)
+	w.headers = append(w.headers, kafka.Header{Key: name, Value: w.values[w.written:end:end]})
+	w.written = end
 }
 
 func marshal(event eventmodels.ProducingEvent) (payload []byte, contentType string, err error) {

@@ -71,8 +71,12 @@ func prefixSize(batch int) int { return (bits.Len(uint(batch+1)) + 6) / 7 }
 //
 // Records of one call that have the same partition are written in their order.
 func (c *Client) Produce(ctx context.Context, records []*Record) error {
-	p := &production{client: c, ctx: ctx, records: records, errs: make([]error, len(records))}
-	pending := make([]int, len(records))
+	p := &production{client: c, ctx: ctx, records: records}
+	p.errs, p.pending = p.oneErr[:], p.onePending[:]
+	if len(records) != 1 {
+		p.errs, p.pending = make([]error, len(records)), make([]int, len(records))
+	}
+	pending := p.pending
 	for i := range records {
 		pending[i] = i
 	}
@@ -88,6 +92,11 @@ type production struct {
 	ctx     context.Context
 	records []*Record
 	errs    []error // the result of each record; nil is acknowledged
+	pending []int   // memory for the records that have no result
+
+	// Memory for a single record, of which most calls are.
+	oneErr     [1]error
+	onePending [1]int
 }
 
 // attempts bounds how often a record is handed to franz-go again after its topic
@@ -102,7 +111,7 @@ func (p *production) attempt(pending []int, attempt int) []int {
 		return nil
 	}
 	c := p.client
-	var rounds rounds
+	rounds := make(rounds, 0, 1)
 	for _, i := range pending {
 		t := WireTopic(p.records[i].Topic)
 		if _, ok := rounds.of(t); !ok {
@@ -145,7 +154,10 @@ func (p *production) check(pending []int) []int {
 // handOver gives the records to franz-go, all at once, and waits for their
 // results or for the end of ctx.
 func (p *production) handOver(pending []int) []error {
-	h := &handover{results: make([]error, len(pending)), left: len(pending), done: make(chan struct{})}
+	h := &handover{left: len(pending), done: make(chan struct{})}
+	if h.results = h.one[:]; len(pending) != 1 {
+		h.results = make([]error, len(pending))
+	}
 	for n := range h.results {
 		h.results[n] = errPending
 	}
@@ -175,6 +187,7 @@ type handover struct {
 	results []error // nil when abandoned
 	left    int
 	done    chan struct{}
+	one     [1]error // memory of results for a single record
 }
 
 func (h *handover) settle(n int, err error) {

@@ -63,7 +63,7 @@ func (t *topics) stop() { t.flights.stop() }
 func (c *Client) EnsureTopics(ctx context.Context, specs []TopicSpec) error {
 	var names []WireTopic
 	for _, s := range specs {
-		if _, ok := c.known.flights.cached(s.Topic); ok {
+		if c.TopicEnsured(s.Topic) {
 			continue
 		}
 		names = append(names, s.Topic)
@@ -76,6 +76,13 @@ func (c *Client) EnsureTopics(ctx context.Context, specs []TopicSpec) error {
 	}
 	_, failed := c.known.flights.get(ctx, names)
 	return topicErrors("create", failed)
+}
+
+// TopicEnsured reports whether EnsureTopics has seen the topic, so that it would
+// do nothing.
+func (c *Client) TopicEnsured(topic WireTopic) bool {
+	_, ok := c.known.flights.cached(topic)
+	return ok
 }
 
 // topicErrors is the failures, in the order of their topics.
