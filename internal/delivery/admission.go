@@ -103,11 +103,13 @@ func (s *scheduler) admitFirst(p *partition, now time.Time) bool {
 	record, polled := p.backlog.first()
 	slot, added := p.window.Add(record.Offset, record.LeaderEpoch, sizeOf(record))
 	if added == ackwindow.Held {
+		s.press(p, now)
 		return false
 	}
 	if added == ackwindow.Rewound {
 		s.remove(func(d *delivery) bool { return d.event.p == p && !p.window.Holds(d.event.slot) })
 	}
+	p.full = false
 	p.backlog.drop()
 	p.progress = now
 	ev := &event{p: p, record: record, slot: slot, polled: polled, left: len(p.topic.handlers)}

@@ -44,6 +44,8 @@ type Handler struct {
 	// Places, if not nil, limit the deliveries that run at once of all
 	// handlers that share them.
 	Places *Places
+	// Slots, if not nil, are the handler's instead of Config.Slots.
+	Slots *Slots
 	// QueueDepth limits the deliveries that wait to run for the first time.
 	// 0 is 30.
 	QueueDepth int
@@ -83,6 +85,15 @@ type Config struct {
 	// concerned pause. It returns soon after ctx has ended. One goroutine
 	// calls it. nil: they always do.
 	Healthy func(ctx context.Context) error
+	// Sink writes what has to be in Kafka before a delivery is done: the
+	// letter of one that has failed for good (OnFailureSave,
+	// OnFailureRetryLater), or what Run has returned with [ToSink]. It returns
+	// when the brokers have acknowledged all of it, or soon after ctx has
+	// ended, with an error for each that they have not (nil: none). These are
+	// handed to it again, as often as it takes, and their partitions hold
+	// meanwhile. It may write something twice: the answer was lost, or the
+	// epoch has ended. One goroutine calls it.
+	Sink func(ctx context.Context, out []*Outgoing) []error
 	// Observer is told what happens; the zero value does nothing.
 	Observer Observer
 	// Logger is slog.Default() if nil.
@@ -127,8 +138,11 @@ func (h *Handler) validate() error {
 		return fmt.Errorf("negative Concurrency (%d)", h.Concurrency)
 	case h.QueueDepth < 0:
 		return fmt.Errorf("negative QueueDepth (%d)", h.QueueDepth)
-	case h.OnFailure != eventmodels.OnFailureDiscard && h.OnFailure != eventmodels.OnFailureBlock:
-		return fmt.Errorf("not available: OnFailure%v", h.OnFailure)
+	}
+	switch h.OnFailure {
+	case eventmodels.OnFailureDiscard, eventmodels.OnFailureBlock, eventmodels.OnFailureRetryLater, eventmodels.OnFailureSave:
+	default:
+		return fmt.Errorf("unknown %v", h.OnFailure)
 	}
 	return nil
 }
@@ -165,6 +179,9 @@ func (cfg Config) withDefaults() (Config, error) {
 		}
 		if err := h.validate(); err != nil {
 			return cfg, fmt.Errorf("handler %q of topic %q: %w", h.Name, h.Topic, err)
+		}
+		if cfg.Sink == nil && giveUp(h.OnFailure).Kind == DeadLetter {
+			return cfg, fmt.Errorf("handler %q of topic %q: OnFailure%v without Sink", h.Name, h.Topic, h.OnFailure)
 		}
 		if n := (name{h.WireTopic, h.Name}); seen[n] {
 			return cfg, fmt.Errorf("handler %q of topic %q: there are two of this name", h.Name, h.Topic)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/kafka"
 )
 
 // runContext is the context of one attempt. It has a deadline, values but no
@@ -15,6 +16,8 @@ import (
 type runContext struct {
 	values   context.Context
 	deadline time.Time
+	record   *kafka.Record // of a batch, the first
+	pressed  bool
 
 	mu     sync.Mutex // a leaf: nothing is called with it held but package context
 	inner  context.Context
@@ -34,10 +37,32 @@ func (c *runContext) Err() error                  { return c.real().Err() }
 // own key, with which it finds the cancellation of a parent; only the inner
 // context knows that one.
 func (c *runContext) Value(key any) any {
+	if key == (runKey{}) {
+		return c
+	}
 	if v := c.values.Value(key); v != nil {
 		return v
 	}
 	return c.real().Value(key)
+}
+
+// runKey finds the runContext in contexts that are made of it.
+type runKey struct{}
+
+// RecordOf returns the record that a handler runs for; ctx is made of the one
+// that Run was given.
+func RecordOf(ctx context.Context) *kafka.Record {
+	if c, ok := ctx.Value(runKey{}).(*runContext); ok {
+		return c.record
+	}
+	return nil
+}
+
+// Pressed reports whether the delivery, which Run has postponed, was woken
+// because its partition's window is full: others wait for its place.
+func Pressed(ctx context.Context) bool {
+	c, ok := ctx.Value(runKey{}).(*runContext)
+	return ok && c.pressed
 }
 
 // real returns the context that does the work.

@@ -16,6 +16,7 @@
 //	scheduler.go admission.go finish.go hold.go flow.go     the state machine over them
 //	deadline.go panic.go    the context and the panics of handlers
 //	engine.go assignments.go drain.go                       life cycle
+//	sink.go postpone.go     deliveries that are done when something is written, or not run yet
 //	poller.go committer.go timekeeper.go prober.go worker.go    the goroutines
 //	observer.go report.go stats.go                          seeing it work
 //
@@ -38,9 +39,10 @@
 //	queued    in its handler's queue, at most the queue's depth; it can run
 //	due       a retry whose time has come, in its handler's list before the queue
 //	running   in the hands of a worker; holds a slot
-//	waiting   in the heap of retries; holds neither a slot nor a place in a queue
+//	waiting   in the heap of retries, also if Run has postponed it; holds neither a slot nor a place in a queue
 //	parked    with its partition, which is held until the servers answer
 //	asked     with the prober: its final verdict waits for the servers' health
+//	sent      with the sink, or waiting for it: its letter, or what Run has handed over, is to be written
 //	stuck     blocked for good (no more attempts), until the partition moves or the process restarts
 //	gone      has its final verdict, or its epoch or its window's slot has ended
 //
@@ -49,10 +51,27 @@
 //	poller        one per engine: polls, feeds the scheduler, pauses and resumes partitions at the source
 //	committer     one per group's engine: commits what has advanced, on a short interval
 //	timekeeper    one per engine: makes retries due, notices handlers that outlive their deadline, samples gauges
+//	sink          one per engine with Config.Sink: hands it what is to be written, again until it is
 //	prober        one per engine with Config.Healthy: asks it, for all who wait for the answer
 //	workers       one per running delivery: live while their handler has work and they have a slot
 //
 // Assigned, Revoked, Lost, Drain and Stop run on the caller's goroutine.
+//
+// # On the way to the sink
+//
+// A delivery that is to have a letter, from the verdict on, counts among those
+// that run of its partition: a revocation and a drain wait for it, and it may
+// arrive while the epoch ends. When the epoch is over, or a truncation has
+// replaced the record, the sink's answer changes nothing; the letter may have
+// been written, and whoever owns the partition next writes it again.
+//
+// # Postponed deliveries
+//
+// Run may say that it will not handle an event yet ([NotBefore]). If the
+// partition's window is full meanwhile, the oldest of these are run again, as
+// many as wait for room, to hand themselves to the sink instead, which writes
+// them to the end of the log. None is asked before it has been here for
+// Limits.PressAfter, and no more are woken before those have gone.
 //
 // # Locks
 //
@@ -69,7 +88,6 @@
 //
 // Batches: a worker takes a slice of deliveries and hands a slice of messages
 // to Handler.Run; scheduler.take decides how many. Ordering: queue.go is one
-// unordered lane; lanes take its place behind the same methods. Dead letters:
-// decide knows the verdict, and scheduler.final is where a sink is called.
+// unordered lane; lanes take its place behind the same methods.
 // Pausing a handler: another reason for scheduler.runnable to say no.
 package delivery

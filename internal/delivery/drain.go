@@ -86,12 +86,21 @@ func (e *Engine) lastCommit(ctx context.Context) (context.Context, context.Cance
 	return last, func() { stop(); cancel() }
 }
 
-// awaitIdle waits until no worker lives. When ctx ends it cancels the contexts
+// idle reports whether no worker lives and nothing is on its way to the sink.
+func (s *scheduler) idle() bool { return len(s.workers) == 0 && s.underway == 0 }
+
+func (s *scheduler) ringIfIdle() {
+	if s.idle() {
+		s.wake.idle.ring()
+	}
+}
+
+// awaitIdle waits until the engine is idle. When ctx ends it cancels the contexts
 // of those that do and returns what they run.
 func (e *Engine) awaitIdle(ctx context.Context) []Abandoned {
 	for {
 		e.mu.Lock()
-		idle := len(e.s.workers) == 0
+		idle := e.s.idle()
 		e.mu.Unlock()
 		if idle {
 			return nil

@@ -75,7 +75,11 @@ func New(cfg Config) (*Engine, error) {
 		}
 	}
 	for _, h := range e.s.handlers {
-		h.seat = cfg.Slots.join(h.Places, func() { e.granted(h) })
+		slots := h.Slots
+		if slots == nil {
+			slots = cfg.Slots
+		}
+		h.seat = slots.join(h.Places, func() { e.granted(h) })
 	}
 	return e, nil
 }
@@ -106,6 +110,9 @@ func (e *Engine) Start(src kafka.Source, c Committer) {
 	}
 	if e.cfg.Healthy != nil {
 		e.services.Go(func() { e.probe(ctx) })
+	}
+	if e.cfg.Sink != nil {
+		e.services.Go(func() { e.write(ctx) })
 	}
 }
 

@@ -273,7 +273,7 @@ func TestNew(t *testing.T) {
 		{"no slots", `delivery for group "billing": no Slots`, func(c *Config) { c.Slots = nil }},
 		{"no decode", `delivery for group "billing": no Decode`, func(c *Config) { c.Decode = nil }},
 		{"no run", `delivery for group "billing": handler "invoice" of topic "orders": no Run`, func(c *Config) { c.Handlers[0].Run = nil }},
-		{"letters", `delivery for group "billing": handler "invoice" of topic "orders": not available: OnFailureSave`,
+		{"letters", `delivery for group "billing": handler "invoice" of topic "orders": OnFailureSave without Sink`,
 			func(c *Config) { c.Handlers[0].OnFailure = eventmodels.OnFailureSave }},
 		{"twice", `delivery for group "billing": handler "invoice" of topic "orders": there are two of this name`,
 			func(c *Config) { c.Handlers = append(c.Handlers, c.Handlers[0]) }},

@@ -44,6 +44,7 @@ const (
 	parked
 	asked
 	stuck
+	sent
 	gone
 )
 
@@ -59,8 +60,21 @@ type delivery struct {
 	blocks  bool
 	blocked time.Time
 	overdue bool // was reported
-	// verdict is what the prober is asked to confirm (asked).
+	// verdict is what the prober is asked to confirm (asked), or why the sink
+	// has it (sent).
 	verdict Verdict
+	// underway: no worker has it any more, but its partition still counts it
+	// among those that run, since a letter or the like is to be written.
+	underway bool
+	// unsent is how often that has failed.
+	unsent int
+	// postponed: it waits because Run has said so, not to be tried again;
+	// woken: it is to run again at once if Run says so now.
+	postponed, woken bool
+	// pressed: it was woken since its partition's window is full; ripe is
+	// before when it is not, zero as long as nobody has asked.
+	pressed bool
+	ripe    time.Time
 
 	// ---
 
@@ -76,6 +90,10 @@ type delivery struct {
 	conflicts, aways int
 	failures         int // attempts that failed, counted or not
 	err              error
+	// firstFailed and lastFailed are when attempts ended that failed.
+	firstFailed, lastFailed time.Time
+	// note is what Run has handed over with ToSink.
+	note any
 }
 
 // begin starts an attempt. The caller has the lock.
@@ -86,7 +104,7 @@ func (d *delivery) begin(now time.Time) {
 	case d.giveBack:
 		d.deadline = d.deadline.Add(now.Sub(d.started))
 	}
-	d.giveBack = false
+	d.giveBack, d.postponed, d.woken = false, false, false
 	d.started = now
 	d.attempt++
 	d.place = running

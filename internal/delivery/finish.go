@@ -22,22 +22,32 @@ type settled struct {
 // record takes the verdict on an attempt that has ended.
 func (s *scheduler) record(d *delivery, v Verdict, err error, now time.Time) settled {
 	p := d.event.p
-	if p.running--; p.running == 0 && p.quiet != nil {
-		close(p.quiet)
-		p.quiet = nil
+	if v.toSink() {
+		d.verdict = v
+		s.depart(d)
+	} else {
+		p.leave()
 	}
-	if p.phase == ended || !p.window.Holds(d.event.slot) || p.phase == ending && v.Kind != Ack {
-		d.place = gone
-		p.unblock(d)
+	if p.phase == ended || !p.window.Holds(d.event.slot) || p.phase == ending && v.Kind != Ack && !v.toSink() {
+		s.forget(d)
 		s.enterLine(p)
 		return settled{}
 	}
 	attempt := d.attempt
-	if v.Kind == Ack {
+	switch v.Kind {
+	case Ack:
 		return settled{attempt: attempt, counts: true, acked: s.done(d)}
+	case Send:
+		s.send(d, now)
+		return settled{attempt: attempt, counts: true}
+	case Postpone:
+		s.postpone(d, now.Add(v.Wait), now)
+		return settled{}
 	}
-	d.failures++
-	d.err = err
+	if d.failures++; d.failures == 1 {
+		d.firstFailed = now
+	}
+	d.err, d.lastFailed = err, now
 	if v.Uncounted {
 		d.uncount()
 	}
@@ -63,8 +73,12 @@ func (s *scheduler) record(d *delivery, v Verdict, err error, now time.Time) set
 
 // final carries a final verdict out.
 func (s *scheduler) final(d *delivery, v Verdict, now time.Time) settled {
-	if v.Kind == Drop {
+	switch v.Kind {
+	case Drop:
 		return settled{attempt: d.attempt, counts: true, acked: s.done(d)}
+	case DeadLetter:
+		s.send(d, now)
+		return settled{attempt: d.attempt, counts: true}
 	}
 	took := settled{attempt: d.attempt, counts: true, blocked: true}
 	d.event.p.block(d, now)
@@ -76,8 +90,7 @@ func (s *scheduler) final(d *delivery, v Verdict, now time.Time) settled {
 // whether it was the last one.
 func (s *scheduler) done(d *delivery) bool {
 	p := d.event.p
-	d.place = gone
-	p.unblock(d)
+	s.forget(d)
 	last := false
 	if d.event.left--; d.event.left == 0 {
 		last = true

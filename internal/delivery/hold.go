@@ -93,6 +93,11 @@ func (s *scheduler) unhealthy(q question, now time.Time) {
 			continue
 		}
 		p := d.event.p
+		if p.phase != owned { // the next owner tries it again
+			s.forget(d)
+			continue
+		}
+		s.arrive(d)
 		d.renew()
 		d.place = parked
 		p.parked = append(p.parked, d)
@@ -107,8 +112,7 @@ func (s *scheduler) stillAsked(d *delivery) bool {
 	if d.place == asked && p.live(d) {
 		return true
 	}
-	d.place = gone
-	p.unblock(d)
+	s.forget(d)
 	s.enterLine(p)
 	return false
 }

@@ -48,6 +48,15 @@ type Limits struct {
 	// Conflict is the wait after a serialization failure or a deadlock.
 	// 2 ms to 100 ms, much of it random.
 	Conflict backoff.Schedule
+	// SinkTimeout is how long the sink may take for what it is handed at once.
+	// 10 s.
+	SinkTimeout time.Duration
+	// Resend is the wait before it is handed again what it could not write.
+	// 100 ms to 5 s.
+	Resend backoff.Schedule
+	// PressAfter is how long a record must have been here before it is woken
+	// to make room in a full window. 1 min.
+	PressAfter time.Duration
 	// Quantum is how long a worker may keep a slot that others wait for,
 	// delivery by delivery. 5 ms.
 	Quantum time.Duration
@@ -91,6 +100,8 @@ func (l Limits) withDefaults() (Limits, error) {
 		{"Revocation", &l.Revocation, 45 * time.Second},
 		{"Shutdown", &l.Shutdown, 30 * time.Second},
 		{"ProbeTimeout", &l.ProbeTimeout, 10 * time.Second},
+		{"SinkTimeout", &l.SinkTimeout, 10 * time.Second},
+		{"PressAfter", &l.PressAfter, time.Minute},
 		{"Quantum", &l.Quantum, 5 * time.Millisecond},
 		{"Overdue", &l.Overdue, 5 * time.Second},
 		{"Sample", &l.Sample, time.Second},
@@ -104,6 +115,9 @@ func (l Limits) withDefaults() (Limits, error) {
 	}
 	if l.Probe == (backoff.Schedule{}) {
 		l.Probe = backoff.Schedule{Min: 100 * time.Millisecond, Max: 5 * time.Second, Jitter: 0.1}
+	}
+	if l.Resend == (backoff.Schedule{}) {
+		l.Resend = backoff.Schedule{Min: 100 * time.Millisecond, Max: 5 * time.Second, Jitter: 0.1}
 	}
 	if l.Conflict == (backoff.Schedule{}) {
 		l.Conflict = backoff.Schedule{Min: 2 * time.Millisecond, Max: 100 * time.Millisecond, Jitter: 0.8}

@@ -43,6 +43,14 @@ func (e *Engine) judge(d *delivery, a *attempt) Verdict {
 	if a.err == nil {
 		return Verdict{Kind: Ack} // what decide says, sooner
 	}
+	switch says := a.err.(type) {
+	case *sendError:
+		a.err, d.note = nil, says.note
+		return Verdict{Kind: Send}
+	case *notBeforeError:
+		a.err = nil
+		return Verdict{Kind: Postpone, Wait: says.until.Sub(a.ended)}
+	}
 	timedOut := !a.ended.Before(d.deadline)
 	result := resultOf(a.err, timedOut, e.cfg.Fault)
 	if result == Succeeded {

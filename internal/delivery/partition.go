@@ -33,10 +33,16 @@ type partition struct {
 	position kafka.Offset
 	// inLine: it stands in its topic's line for admission.
 	inLine bool
-	// running counts deliveries in the hands of workers; quiet, if not nil, is
-	// closed when there are none.
+	// running counts deliveries in the hands of workers, and those that are
+	// on their way to the sink; quiet, if not nil, is closed when there are
+	// none.
 	running int
 	quiet   chan struct{}
+	// full: there was no room in the window for the first of the backlog.
+	full bool
+	// pressed counts the postponed deliveries that were woken to make room in
+	// the window and have not gone, or been postponed again, since.
+	pressed int
 
 	// blockers are the deliveries because of which nothing is admitted.
 	blockers []*delivery
@@ -60,9 +66,18 @@ func (p *partition) admissible() bool {
 	return p.phase == owned && p.backlog.len() > 0 && len(p.blockers) == 0 && !p.away
 }
 
-// live reports whether a verdict on the delivery changes anything.
+// live reports whether a verdict on the delivery changes anything. While the
+// epoch ends, what is on its way to the sink may still arrive.
 func (p *partition) live(d *delivery) bool {
-	return p.phase == owned && p.window.Holds(d.event.slot)
+	return (p.phase == owned || p.phase == ending && d.underway) && p.window.Holds(d.event.slot)
+}
+
+// leave notes that a delivery does not run any more.
+func (p *partition) leave() {
+	if p.running--; p.running == 0 && p.quiet != nil {
+		close(p.quiet)
+		p.quiet = nil
+	}
 }
 
 func (p *partition) block(d *delivery, now time.Time) {

@@ -64,6 +64,9 @@ func (e *Engine) reportConfirmed(c *confirmed, now time.Time) {
 
 // reportFinal logs and counts a final verdict.
 func (e *Engine) reportFinal(d *delivery, v Verdict, took settled, err error) {
+	if v.Kind == DeadLetter {
+		return // reported when its letter is written
+	}
 	attrs := append(e.identity(d), slog.Int("attempts", took.attempt), errorAttr(err), stackAttr(err))
 	if v.Kind == Drop {
 		e.log.Error("events: an event was discarded, since its handler has failed for good (OnFailureDiscard)", attrs...)

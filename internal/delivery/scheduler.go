@@ -29,6 +29,10 @@ type scheduler struct {
 	// asked are verdicts, and held partitions, that wait for the prober.
 	asked []*delivery
 	held  []*partition
+	// outbound is what the sink is to write; underway counts it, what the sink
+	// is writing, and the letters that wait for the prober's word.
+	outbound []*delivery
+	underway int
 	// dirty partitions have something to commit.
 	dirty []*partition
 	flow  flow
@@ -46,7 +50,7 @@ type scheduler struct {
 }
 
 // wakes are the bells of the goroutines.
-type wakes struct{ poller, committer, timekeeper, prober, idle bell }
+type wakes struct{ poller, committer, timekeeper, prober, sink, idle bell }
 
 // bell wakes the one who waits for it. Ringing twice is ringing once.
 type bell chan struct{}
@@ -68,7 +72,7 @@ func newScheduler(cfg *Config) *scheduler {
 		partitions: make(map[kafka.TopicPartition]*partition),
 		workers:    make(map[*worker]struct{}),
 		probes:     cfg.Healthy != nil,
-		wake:       wakes{newBell(), newBell(), newBell(), newBell(), newBell()},
+		wake:       wakes{newBell(), newBell(), newBell(), newBell(), newBell(), newBell()},
 	}
 	s.flow.interrupt = func() {}
 	for _, h := range cfg.Handlers {
@@ -108,14 +112,15 @@ func (s *scheduler) assign(tp kafka.TopicPartition, now time.Time) *partition {
 	return p
 }
 
-// quit lets nothing of a partition start any more.
+// quit lets nothing of a partition start any more. What is on its way to the
+// sink goes on: whoever ends the epoch waits for it as for what runs.
 func (s *scheduler) quit(p *partition, now time.Time) {
 	if p.phase != owned {
 		return
 	}
 	p.phase = ending
 	p.backlog.clear()
-	s.remove(func(d *delivery) bool { return d.event.p == p })
+	s.remove(func(d *delivery) bool { return d.event.p == p && !d.underway })
 	p.blockers = nil
 	if p.away {
 		p.away = false
@@ -131,6 +136,7 @@ func (s *scheduler) quit(p *partition, now time.Time) {
 func (s *scheduler) end(p *partition, now time.Time) {
 	s.quit(p, now)
 	p.phase = ended
+	s.remove(func(d *delivery) bool { return d.event.p == p })
 	if p.dirty {
 		p.dirty = false
 		s.dirty = without(s.dirty, p)
@@ -144,18 +150,25 @@ func (s *scheduler) end(p *partition, now time.Time) {
 	}
 }
 
-// remove forgets the deliveries that match and do not run.
+// forget takes a delivery out of everything but the lists that it is in.
+func (s *scheduler) forget(d *delivery) {
+	d.event.p.unblock(d)
+	d.place = gone
+	s.arrive(d)
+	s.unpress(d)
+}
+
+// remove forgets the deliveries that match and do not run. Those in the hands
+// of the prober and the sink are forgotten when these come back with them.
 func (s *scheduler) remove(match func(*delivery) bool) {
-	forget := func(d *delivery) {
-		d.event.p.unblock(d)
-		d.place = gone
-	}
+	forget := s.forget
 	for _, h := range s.handlers {
 		h.due.take(match, forget)
 		h.queue.take(match, forget)
 	}
 	s.retries.take(match, forget)
 	s.asked = filter(s.asked, match, forget)
+	s.outbound = filter(s.outbound, match, forget)
 	for _, p := range s.partitions {
 		p.parked = filter(p.parked, match, forget)
 		for _, d := range slices.Clone(p.blockers) {
@@ -225,7 +238,7 @@ func (s *scheduler) take(w *worker, now time.Time) {
 	d.begin(now)
 	d.event.p.running++
 	w.ds = append(w.ds[:0], d)
-	w.ctx = &runContext{values: s.values, deadline: d.deadline}
+	w.ctx = &runContext{values: s.values, deadline: d.deadline, record: d.event.record, pressed: d.pressed}
 }
 
 // next gives a worker that has finished something more to do, or takes its slot
@@ -261,9 +274,7 @@ func (s *scheduler) yields(w *worker, now time.Time) bool {
 // exited forgets a worker, when everything that it did is reported.
 func (s *scheduler) exited(w *worker) {
 	delete(s.workers, w)
-	if len(s.workers) == 0 {
-		s.wake.idle.ring()
-	}
+	s.ringIfIdle()
 }
 
 func without[T comparable](list []T, x T) []T {

@@ -26,6 +26,8 @@ import (
 //
 //   - an offset is committed only by the owner, and never past an event that
 //     is not done, in this epoch, by every handler;
+//   - an event that has failed for good with OnFailureSave is not done before
+//     its letter is written, which fails, too, or is late;
 //   - in an epoch no event that is done is delivered again, and none is
 //     delivered twice at a time;
 //   - the window's span and the handlers' concurrency hold;
@@ -79,6 +81,7 @@ type simEpoch struct {
 	paused, over    bool
 	running, done   map[simKey]bool
 	given           map[simKey]bool // up, which is done, too
+	lettered        map[simKey]bool // are to have a letter
 }
 
 const simSpan = 40
@@ -106,6 +109,7 @@ var simHandlers = []struct {
 	{"a", "orders", eventmodels.OnFailureDiscard, 0},
 	{"b", "orders", eventmodels.OnFailureBlock, 2},
 	{"c", "audit", eventmodels.OnFailureDiscard, 1},
+	{"d", "audit", eventmodels.OnFailureSave, 3},
 }
 
 func handlersOf(topic kafka.WireTopic) (all []string) {
@@ -165,12 +169,47 @@ func (m *simMember) handle(ctx context.Context, handler string, concurrency int,
 	defer s.mu.Unlock()
 	s.running[engine]--
 	delete(ep.running, key)
-	if gaveUp := eventmodels.GetErrorHandling(result) == eventmodels.DoNotRetry; result == nil || gaveUp {
+	gaveUp := eventmodels.GetErrorHandling(result) == eventmodels.DoNotRetry
+	if gaveUp && handler == "d" {
+		ep.lettered[key] = true
+	} else if result == nil || gaveUp {
 		ep.done[key] = true
 		ep.given[key] = gaveUp // unless the servers turn out to be away
 		log.done[log.at(msg.Offset)][handler] = true
 	}
 	return result
+}
+
+// sink writes letters.
+func (m *simMember) sink(ctx context.Context, out []*Outgoing) []error {
+	s := m.s
+	errs := make([]error, len(out))
+	s.mu.Lock()
+	slow, calm := time.Duration(s.rnd.IntN(400))*time.Millisecond, s.calm
+	if s.chance(5) {
+		slow *= 30
+	}
+	s.mu.Unlock()
+	if !calm {
+		select {
+		case <-time.After(slow):
+		case <-ctx.Done():
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, o := range out {
+		if ctx.Err() != nil || !s.calm && (s.away || s.chance(10)) {
+			errs[i] = errAway
+			continue
+		}
+		tp, key := at(o.Record.Topic, o.Record.Partition), simKey{o.Record.Offset, o.Handler.Name}
+		s.logs[tp].done[s.logs[tp].at(key.offset)][key.handler] = true
+		if ep := m.owned[tp]; ep != nil && ep.lettered[key] { // else it was written for an epoch that has ended
+			ep.done[key] = true
+		}
+	}
+	return errs
 }
 
 // outcome says how a call ends. The caller has the lock.
@@ -190,6 +229,8 @@ func (s *simulation) outcome(handler string, attempt int) (took time.Duration, d
 		err = errAway
 	case s.chance(5):
 		err = errConflict
+	case s.chance(10) && handler == "d":
+		err = NotBefore(time.Now().Add(time.Duration(s.rnd.IntN(5000)) * time.Millisecond))
 	case s.chance(10) && attempt < 4:
 		err = errTest
 	case s.chance(3) && handler != "b": // that would block for good
@@ -320,7 +361,8 @@ func (m *simMember) start() {
 			}
 			return nil
 		},
-		Limits: Limits{WindowRecords: simSpan, PollRecords: 60, LowBacklog: 5, Revocation: 3 * time.Second, Shutdown: 3 * time.Second, CommitTimeout: 4 * time.Second},
+		Sink:   m.sink,
+		Limits: Limits{PressAfter: 2 * time.Second, WindowRecords: simSpan, PollRecords: 60, LowBacklog: 5, Revocation: 3 * time.Second, Shutdown: 3 * time.Second, CommitTimeout: 4 * time.Second},
 	}
 	for _, h := range simHandlers {
 		cfg.Handlers = append(cfg.Handlers, &Handler{
@@ -351,7 +393,7 @@ func (m *simMember) take(n int) {
 	s.free = s.free[n:]
 	for _, tp := range tps {
 		from := s.logs[tp].committed
-		m.owned[tp] = &simEpoch{start: from, position: from, lowest: s.logs[tp].at(from), over: true, running: map[simKey]bool{}, done: map[simKey]bool{}, given: map[simKey]bool{}}
+		m.owned[tp] = &simEpoch{start: from, position: from, lowest: s.logs[tp].at(from), over: true, running: map[simKey]bool{}, done: map[simKey]bool{}, given: map[simKey]bool{}, lettered: map[simKey]bool{}}
 	}
 	s.mu.Unlock()
 	m.engine.Assigned(context.Background(), tps)
@@ -421,6 +463,7 @@ func (m *simMember) restart() {
 func (m *simMember) live(until time.Time) {
 	for time.Now().Before(until) {
 		time.Sleep(time.Duration(m.s.dice(3000)) * time.Millisecond)
+		m.engine.Wake(at("audit", int32(m.s.dice(3))), int64(m.s.dice(500)))
 		switch n := m.s.dice(100); {
 		case n < 50:
 			m.take(1 + m.s.dice(4))
@@ -502,6 +545,9 @@ func simulate(t *testing.T, seed uint64) {
 	for _, m := range members {
 		if left := m.engine.Drain(context.Background()); len(left) > 0 {
 			t.Errorf("%s abandoned %v", m.name, left)
+		}
+		if n := m.engine.s.underway; n != 0 {
+			t.Errorf("%s: %d deliveries are underway to the sink", m.name, n)
 		}
 		m.engine.Stop()
 	}

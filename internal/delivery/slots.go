@@ -19,24 +19,36 @@ const DefaultSlots = 20
 //
 // Handlers with [Places] need one of these, too, also for their own slot.
 type Slots struct {
+	*line
 	limit int
 
+	// Guarded by line.mu.
+	members int
+	used    int // shared ones
+}
+
+// line is where handlers wait for a slot, or a place, that there is not at the
+// moment. Slots that have Places in common have one line.
+type line struct {
 	// contended mirrors len(waiting) > 0, to be looked at without the lock.
 	contended atomic.Bool
 
 	mu      sync.Mutex
-	members int
-	used    int // shared ones
-	// waiting for a slot, or a place, that there is not at the moment.
 	waiting []*seat
 }
 
 // NewSlots returns n slots; 20 if n is not positive.
-func NewSlots(n int) *Slots {
+func NewSlots(n int) *Slots { return newSlots(n, &line{}) }
+
+// Beside returns n more slots, of which none is shared with s, for handlers
+// that have Places in common with those of s.
+func (s *Slots) Beside(n int) *Slots { return newSlots(n, s.line) }
+
+func newSlots(n int, l *line) *Slots {
 	if n <= 0 {
 		n = DefaultSlots
 	}
-	return &Slots{limit: n}
+	return &Slots{line: l, limit: n}
 }
 
 // Places bound how many deliveries run at once of the handlers that share
@@ -49,7 +61,7 @@ type Places struct {
 }
 
 // NewPlaces returns n places, at least one. The handlers that share them have
-// the same Slots.
+// the same Slots, or such that are [Slots.Beside] each other.
 func NewPlaces(n int) *Places { return &Places{limit: max(n, 1)} }
 
 // A seat is a handler's part of the slots.
@@ -118,7 +130,7 @@ func (t *seat) release() []*seat {
 }
 
 // serve gives what is free to those who wait, in turn.
-func (s *Slots) serve() (granted []*seat) {
+func (s *line) serve() (granted []*seat) {
 	if len(s.waiting) == 0 {
 		return nil
 	}
@@ -168,7 +180,7 @@ func (t *seat) shouldYield() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, w := range s.waiting {
-		slot := t.taken > 1 || w.slotFree() // more may be taken than there are, since somebody has joined
+		slot := t.taken > 1 && w.slots == t.slots || w.slotFree() // more may be taken than there are, since somebody has joined
 		place := w.places == t.places || w.placeFree()
 		if w != t && slot && place {
 			return true

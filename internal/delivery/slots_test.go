@@ -212,3 +212,52 @@ func TestPlacesTakeTurns(t *testing.T) {
 		t.Errorf("a holds %d, b %d", a.holds, b.holds)
 	}
 }
+
+// Slots beside each other are counted apart, and places that they have in
+// common go to whoever waits, on either side.
+func TestSlotsBesideShareOnlyPlaces(t *testing.T) {
+	for seed := range uint64(200) {
+		rnd := rand.New(rand.NewPCG(seed, 3))
+		limits := [2]int{1 + rnd.IntN(6), 1 + rnd.IntN(6)}
+		n := 1 + rnd.IntN(4)
+		var log []string
+		one := NewSlots(limits[0])
+		sides := [2]*Slots{one, one.Beside(limits[1])}
+		takers := [2][]*taker{takersOf(sides[0], n, &log), takersOf(sides[1], n, &log)}
+		places := NewPlaces(1 + rnd.IntN(4))
+		for _, side := range takers {
+			for _, k := range side {
+				k.seat.places = places
+			}
+		}
+		for step := range 300 {
+			k := takers[rnd.IntN(2)][rnd.IntN(n)]
+			if rnd.IntN(2) == 0 {
+				k.take()
+			} else if k.holds > 0 {
+				k.release()
+			}
+			placed := 0
+			var shared [2]int
+			for i, side := range takers {
+				for _, k := range side {
+					placed += k.holds
+					shared[i] += max(k.holds-1, 0)
+				}
+				if shared[i] > max(limits[i]-n, 0) || shared[i] != sides[i].used {
+					t.Fatalf("seed %d step %d: %d shared slots of %d", seed, step, shared[i], limits[i])
+				}
+			}
+			if placed > places.limit || placed != places.used {
+				t.Fatalf("seed %d step %d: %d of %d places", seed, step, placed, places.limit)
+			}
+			for i, side := range takers {
+				for _, k := range side {
+					if k.waiting && placed < places.limit && (k.holds == 0 || shared[i] < limits[i]-n) {
+						t.Fatalf("seed %d step %d: one waits for what there is", seed, step)
+					}
+				}
+			}
+		}
+	}
+}

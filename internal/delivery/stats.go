@@ -14,8 +14,8 @@ type HandlerStats struct {
 	Queued, Due int
 	// Running deliveries, and of these the ones beyond their deadline.
 	Running, Overdue int
-	// Retrying deliveries wait for their time, for the servers' health, or
-	// for good (see [Engine.Blocked]).
+	// Retrying deliveries wait for their time, for the servers' health, for
+	// the sink, or for good (see [Engine.Blocked]).
 	Retrying int
 	// Backlog is how many records have been fetched that wait for a place in
 	// this handler's queue, or in that of another handler of the topic.
@@ -40,6 +40,9 @@ const (
 	BlockStuck
 	// BlockAway: the database or the brokers do not answer.
 	BlockAway
+	// BlockUnsent: what has to be written before an event is done cannot be
+	// written: its letter, for example. It is tried again.
+	BlockUnsent
 )
 
 // String returns the constant's name without its prefix.
@@ -51,6 +54,8 @@ func (r BlockReason) String() string {
 		return "Stuck"
 	case BlockAway:
 		return "Away"
+	case BlockUnsent:
+		return "Unsent"
 	}
 	return "none"
 }
@@ -106,6 +111,9 @@ func (s *scheduler) stats(now time.Time) []HandlerStats {
 	for _, d := range s.asked {
 		at[d.h].Retrying++
 	}
+	for _, d := range s.outbound {
+		at[d.h].Retrying++
+	}
 	for _, p := range s.partitions {
 		for _, d := range p.parked {
 			at[d.h].Retrying++
@@ -149,8 +157,11 @@ func (e *Engine) Blocked() []BlockedPartition {
 		}
 		for _, d := range p.blockers {
 			b.Reason = BlockRetrying
-			if d.place == stuck {
+			switch d.place {
+			case stuck:
 				b.Reason = BlockStuck
+			case sent:
+				b.Reason = BlockUnsent
 			}
 			b.Since, b.Err = d.blocked, d.err
 			b.Handler, b.Offset, b.Attempt = d.h.Name, d.event.record.Offset, d.attempt

@@ -87,6 +87,11 @@ const (
 	Drop
 	// Block: its partition holds. It is tried again after Wait, or never.
 	Block
+	// Send: it has succeeded, and is done when the sink has written what Run
+	// has handed over.
+	Send
+	// Postpone: it has not been tried, but waits for Wait.
+	Postpone
 )
 
 // String returns the constant's name.
@@ -102,6 +107,10 @@ func (k VerdictKind) String() string {
 		return "Drop"
 	case Block:
 		return "Block"
+	case Send:
+		return "Send"
+	case Postpone:
+		return "Postpone"
 	}
 	return fmt.Sprintf("VerdictKind(%d)", int(k))
 }
@@ -112,7 +121,7 @@ const never = time.Duration(-1)
 // Verdict is what is done with a delivery after an attempt.
 type Verdict struct {
 	Kind VerdictKind
-	// Wait before the next attempt, of RetryAfter and Block.
+	// Wait before the next attempt, of RetryAfter, Block and Postpone.
 	Wait time.Duration
 	// Uncounted: the attempt is not counted, and the time that it took is
 	// given back.
@@ -126,6 +135,9 @@ type Verdict struct {
 func (v Verdict) Final() bool {
 	return v.Kind == Drop || v.Kind == DeadLetter || v.Kind == Block && v.Wait == never
 }
+
+// toSink reports whether something is written before the delivery is done.
+func (v Verdict) toSink() bool { return v.Kind == DeadLetter || v.Kind == Send }
 
 // decide is the one place that says what becomes of a delivery:
 //
