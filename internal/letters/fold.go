@@ -42,31 +42,61 @@ func (f *Fold) Add(e Entry) {
 // Effective returns whether the record at an offset takes effect; false for one
 // that is not known.
 func (f *Fold) Effective(offset int64) bool {
-	for _, e := range f.entries {
+	for i, e := range f.entries {
 		if e.Offset == offset {
-			return f.effective(e)
+			return f.effects(NoRecord)[i] == yes
 		}
 	}
 	return false
 }
 
-func (f *Fold) effective(e Entry) bool {
-	if e.Kind == Done || e.Kind == Letter && e.Follows == NoRecord {
-		return true
-	}
-	for _, between := range f.entries {
-		if between.Kind.operation() && between.Offset > e.Follows && between.Offset < e.Offset {
-			return false
+// effect is whether a record takes effect.
+type effect uint8
+
+const (
+	no effect = iota
+	yes
+	unknown // an operation that is not known may lie between
+)
+
+// effects are the effects of the entries if nothing is known of the records
+// below from. An operation that has no effect itself stops nothing: who writes
+// what follows the record before it has reckoned with it or need not.
+func (f *Fold) effects(from int64) []effect {
+	effects := make([]effect, len(f.entries))
+	for i, e := range f.entries {
+		effects[i] = yes
+		if e.always() {
+			continue
+		}
+		if e.Follows+1 < from {
+			effects[i] = unknown
+		}
+		for j := i - 1; j >= 0 && f.entries[j].Offset > e.Follows; j-- {
+			if !f.entries[j].Kind.Operation() {
+				continue
+			}
+			if effects[j] == yes {
+				effects[i] = no
+				break
+			}
+			if effects[j] == unknown {
+				effects[i] = unknown
+			}
 		}
 	}
-	return true
+	return effects
 }
+
+// always says that the record takes effect whatever lies before it.
+func (e Entry) always() bool { return e.Kind == Done || e.Kind == Letter && e.Follows == NoRecord }
 
 // State returns the letter's state, and the newest record with effect: what
 // the next operation follows. The entry's Offset is NoRecord if there is none.
 func (f *Fold) State() (State, Entry) {
-	for _, e := range slices.Backward(f.entries) {
-		if f.effective(e) {
+	effects := f.effects(NoRecord)
+	for i, e := range slices.Backward(f.entries) {
+		if effects[i] == yes {
 			return stateAfter(e), e
 		}
 	}
@@ -97,4 +127,34 @@ func stateAfter(e Entry) State {
 func (f *Fold) Run(offset int64) bool {
 	state, newest := f.State()
 	return newest.Offset == offset && (state == Waiting || state == Replaying)
+}
+
+// Failure returns the newest letter or copy with effect: what tells the error
+// and carries the event. The entry's Offset is NoRecord if there is none.
+func (f *Fold) Failure() Entry {
+	effects := f.effects(NoRecord)
+	for i, e := range slices.Backward(f.entries) {
+		if e.failure() && effects[i] == yes {
+			return e
+		}
+	}
+	return Entry{Offset: NoRecord, Follows: NoRecord}
+}
+
+func (e Entry) failure() bool { return e.Kind == Letter || e.Kind == Copy }
+
+// Settled says, of a letter that was read from its newest record down to the
+// offset from, whether State and Failure are known: no older record can change
+// them.
+func (f *Fold) Settled(from int64) bool {
+	effects := f.effects(from)
+	for i, e := range slices.Backward(f.entries) {
+		switch {
+		case effects[i] == unknown:
+			return false
+		case effects[i] == yes && e.failure():
+			return true
+		}
+	}
+	return false
 }

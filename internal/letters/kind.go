@@ -34,9 +34,9 @@ func parseKind(text string) Kind {
 	return Unknown
 }
 
-// operation says whether the kind is one that overtakes: a record written
+// Operation says whether the kind is one that overtakes: a record written
 // without knowing of it has no effect.
-func (k Kind) operation() bool { return k == Replay || k == Done || k == Discard || k == Reopen }
+func (k Kind) Operation() bool { return k == Replay || k == Done || k == Discard || k == Reopen }
 
 // Mode says what becomes of a letter by itself.
 type Mode uint8

@@ -48,6 +48,8 @@ func TestStates(t *testing.T) {
 		{"a copy after the discard brings nothing back", []Entry{waiting, op(7, Discard, 5), {Offset: 8, Kind: Copy, Mode: Retry, Follows: 5}}, Discarded, 7},
 		{"a copy says where the event lies", []Entry{waiting, {Offset: 8, Kind: Copy, Mode: Retry, Follows: 5}}, Waiting, 8},
 		{"two replays at once", []Entry{saved, op(7, Replay, 5), op(8, Replay, 5)}, Replaying, 7},
+		{"the first of two replays at once fails", []Entry{saved, op(7, Replay, 5), op(8, Replay, 5), again(9, Save, 7)}, Saved, 9},
+		{"what is done after two replays at once", []Entry{saved, op(7, Replay, 5), op(8, Replay, 5), op(9, Discard, 7)}, Discarded, 9},
 		{"a success is true whatever was done meanwhile", []Entry{waiting, op(7, Discard, 5), op(8, Done, 5)}, Finished, 8},
 		{"the letter was written twice after a crash", []Entry{saved, again(6, Save, NoRecord)}, Saved, 6},
 		{"a later failure of a done event is a new failure", []Entry{saved, op(7, Done, 5), again(9, Retry, NoRecord)}, Waiting, 9},
@@ -74,14 +76,18 @@ func naive(entries []Entry) (State, int64) {
 	sorted := slices.Clone(entries)
 	slices.SortFunc(sorted, func(a, b Entry) int { return int(a.Offset - b.Offset) })
 	state, newest := None, NoRecord
+	var operations []int64 // with effect
 	for _, e := range sorted {
 		effect := e.Kind != Unknown
 		if e.Kind != Done && !(e.Kind == Letter && e.Follows == NoRecord) {
-			for _, o := range sorted {
-				if o.Kind >= Replay && o.Offset > e.Follows && o.Offset < e.Offset {
+			for _, o := range operations {
+				if o > e.Follows && o < e.Offset {
 					effect = false
 				}
 			}
+		}
+		if effect && e.Kind >= Replay {
+			operations = append(operations, e.Offset)
 		}
 		if effect {
 			state, newest = map[Kind]State{Replay: Replaying, Done: Finished, Discard: Discarded, Reopen: Saved}[e.Kind], e.Offset
@@ -118,6 +124,42 @@ func FuzzFold(f *testing.F) {
 			if gotState != state || gotNewest.Offset != newest {
 				t.Fatalf("%v at %d, want %v at %d: %+v", gotState, gotNewest.Offset, state, newest, entries)
 			}
+		}
+	})
+}
+
+// FuzzSettled: what is settled, read from the newest record downwards, is what
+// the whole history says; and it is settled at the latest when all is read, if
+// there is a failure at all.
+func FuzzSettled(f *testing.F) {
+	f.Add([]byte{1, 0, 0, 3, 1, 0, 4, 2, 0})
+	f.Add([]byte{1, 0, 1, 5, 1, 0, 2, 1, 1, 6, 2, 0})
+	f.Fuzz(func(t *testing.T, script []byte) {
+		var entries []Entry
+		for i := 0; i+2 < len(script) && len(entries) < 40; i += 3 {
+			offset := int64(len(entries))
+			e := Entry{Offset: offset, Kind: Kind(script[i] % 7), Mode: Mode(script[i+2] % 2), Follows: NoRecord}
+			if script[i+1] > 0 && offset > 0 {
+				e.Follows = int64(script[i+1]) % offset
+			}
+			entries = append(entries, e)
+		}
+		all := fold(entries...)
+		state, newest := all.State()
+		failure := all.Failure()
+		var part Fold
+		for _, e := range slices.Backward(entries) {
+			part.Add(e)
+			if !part.Settled(e.Offset) {
+				continue
+			}
+			if s, n := part.State(); s != state || n != newest || part.Failure() != failure {
+				t.Fatalf("settled at %d as %v by %d, failure %d; it is %v by %d, failure %d: %+v",
+					e.Offset, s, n.Offset, part.Failure().Offset, state, newest.Offset, failure.Offset, entries)
+			}
+		}
+		if (failure.Offset != NoRecord) != part.Settled(NoRecord) {
+			t.Fatalf("all is read, settled is %v, the failure is %+v: %+v", part.Settled(NoRecord), failure, entries)
 		}
 	})
 }

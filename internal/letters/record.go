@@ -161,6 +161,18 @@ func Parse(headers []kafka.Header) (h Header, own []kafka.Header, err error) {
 	return h, own, err
 }
 
+// IDOf returns the id of the letter that a record belongs to, without reading
+// the rest; false for a foreign record.
+func IDOf(headers []kafka.Header) (id eventmodels.Mark, ok bool) {
+	for _, h := range headers {
+		if h.Key == headerID && len(h.Value) == hex.EncodedLen(len(id)) {
+			_, err := hex.Decode(id[:], h.Value)
+			return id, err == nil
+		}
+	}
+	return id, false
+}
+
 // set reads one header. Names that are not known are ignored.
 func (h *Header) set(name, value string) (err error) {
 	switch name {
