@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -83,6 +84,30 @@ func (c *Client) EnsureTopics(ctx context.Context, specs []TopicSpec) error {
 func (c *Client) TopicEnsured(topic WireTopic) bool {
 	_, ok := c.known.flights.cached(topic)
 	return ok
+}
+
+// Topics are the names of all topics that the user may see, sorted. What can
+// pass is tried again until ctx ends.
+func (c *Client) Topics(ctx context.Context) ([]WireTopic, error) {
+	for wait := (pause{}); ; wait.next(ctx) {
+		listed, err := c.adm.ListTopics(ctx)
+		switch {
+		case err == nil:
+			return sortedTopics(wireNames(listed)), nil
+		case final(err), ctx.Err() != nil, c.kgo.Context().Err() != nil:
+			return nil, c.cfg.explain("list the topics", errors.Join(ctx.Err(), err))
+		}
+	}
+}
+
+func wireNames(listed kadm.TopicDetails) map[WireTopic]bool {
+	names := make(map[WireTopic]bool, len(listed))
+	for name, d := range listed {
+		if d.Err == nil {
+			names[WireTopic(name)] = true
+		}
+	}
+	return names
 }
 
 // topicErrors is the failures, in the order of their topics.
