@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -90,24 +89,27 @@ func (c *Client) TopicEnsured(topic WireTopic) bool {
 // pass is tried again until ctx ends.
 func (c *Client) Topics(ctx context.Context) ([]WireTopic, error) {
 	for wait := (pause{}); ; wait.next(ctx) {
-		listed, err := c.adm.ListTopics(ctx)
+		req := kmsg.NewPtrMetadataRequest()
+		req.Topics = nil // all; franz-go's own listing may be a second old
+		resp, err := req.RequestWith(ctx, c.kgo)
+		if err == nil {
+			err = kerr.ErrorForCode(resp.ErrorCode)
+		}
 		switch {
 		case err == nil:
-			return sortedTopics(wireNames(listed)), nil
-		case final(err), ctx.Err() != nil, c.kgo.Context().Err() != nil:
+			names := make(map[WireTopic]bool, len(resp.Topics))
+			for _, t := range resp.Topics {
+				if t.Topic != nil && t.ErrorCode != kerr.UnknownTopicOrPartition.Code {
+					names[WireTopic(*t.Topic)] = true
+				}
+			}
+			return sortedTopics(names), nil
+		case c.kgo.Context().Err() != nil:
+			return nil, ErrClosed
+		case final(err), ctx.Err() != nil:
 			return nil, c.cfg.explain("list the topics", errors.Join(ctx.Err(), err))
 		}
 	}
-}
-
-func wireNames(listed kadm.TopicDetails) map[WireTopic]bool {
-	names := make(map[WireTopic]bool, len(listed))
-	for name, d := range listed {
-		if d.Err == nil {
-			names[WireTopic(name)] = true
-		}
-	}
-	return names
 }
 
 // topicErrors is the failures, in the order of their topics.

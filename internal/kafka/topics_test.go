@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -397,4 +398,21 @@ func waiters[V any](f *flights[V], topic WireTopic) int {
 		return l.flight.waiters
 	}
 	return 0
+}
+
+func TestTopics(t *testing.T) {
+	onClusters(t, func(t *testing.T, c *cluster) {
+		client := c.client(t)
+		for range 3 { // what was just created is there
+			topic := c.topic(t, 1)
+			names, err := client.Topics(timeout(t))
+			if err != nil || !slices.Contains(names, topic) || !slices.IsSorted(names) {
+				t.Errorf("%v: %s is not among %d topics", err, topic, len(names))
+			}
+		}
+		client.Close()
+		if _, err := client.Topics(timeout(t)); !errors.Is(err, ErrClosed) {
+			t.Errorf("after Close: %v", err)
+		}
+	})
 }

@@ -169,7 +169,7 @@ func (o *office) apply(c Change, item Item) (Written, error) {
 	o.t.Helper()
 	c.By, c.Reason = "ann", "a test"
 	c.ReplayID = func() string { return "replay-of-" + item.Header.Error }
-	written, errs := o.Apply(timeout(o.t), c, []Item{item})
+	written, errs := o.Session().Apply(timeout(o.t), c, []Item{item})
 	return written[0], errs[0]
 }
 
@@ -251,7 +251,7 @@ func TestApplyAtOnce(t *testing.T) {
 		for n := range people {
 			go func() {
 				kind := []letters.Kind{letters.Discard, letters.Replay}[n%2]
-				_, errs := o.Apply(timeout(t), Change{Kind: kind, By: fmt.Sprint(n), ReplayID: func() string { return fmt.Sprint(n) }}, []Item{seen})
+				_, errs := o.Session().Apply(timeout(t), Change{Kind: kind, By: fmt.Sprint(n), ReplayID: func() string { return fmt.Sprint(n) }}, []Item{seen})
 				results <- errs[0]
 			}()
 		}
@@ -283,7 +283,7 @@ func TestApplyAtOnce(t *testing.T) {
 		if now.State == letters.Discarded {
 			kind = letters.Reopen
 		}
-		_, errs := o.Apply(timeout(t), Change{Kind: kind}, []Item{now, now})
+		_, errs := o.Session().Apply(timeout(t), Change{Kind: kind}, []Item{now, now})
 		if (errs[0] == nil) == (errs[1] == nil) {
 			t.Errorf("twice in one call: %v", errs)
 		}
@@ -312,8 +312,8 @@ func (o *office) write2(targets []*target) []*target {
 	o.t.Helper()
 	errs := make([]error, 1)
 	targets = o.Desk.write(timeout(o.t), targets, errs)
-	found, err := o.overtaken(timeout(o.t), targets[0].item.Place, targets, targets[0].item.AsOf, targets[0].record.Offset+1)
-	if err != nil || len(found.of) == 0 {
+	found, err := o.Session().read(timeout(o.t), targets[0].item.Place, targets, targets[0].record.Offset+1)
+	if err != nil || len(found.changes) == 0 {
 		o.t.Fatal("the other operation was not found", err)
 	}
 	kept, err := o.effective(timeout(o.t), targets[0].item.Place, targets, found, errs)
@@ -334,7 +334,7 @@ func TestOutcomes(t *testing.T) {
 			items = append(items, o.find(i))
 		}
 		n := 0
-		ws, errs := o.Apply(timeout(t), Change{Kind: letters.Replay, ReplayID: func() string { n++; return fmt.Sprint("r", n) }}, items)
+		ws, errs := o.Session().Apply(timeout(t), Change{Kind: letters.Replay, ReplayID: func() string { n++; return fmt.Sprint("r", n) }}, items)
 		if err := errors.Join(errs...); err != nil {
 			t.Fatal(err)
 		}

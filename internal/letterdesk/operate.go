@@ -1,6 +1,7 @@
 package letterdesk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,6 +77,20 @@ func Allowed(kind letters.Kind, i Item) error {
 	return nil
 }
 
+// Session is a series of calls that act on letters. What it has read of the
+// partitions since the letters were listed it does not read again, so that a
+// million letters can be acted on in batches. It is used by one goroutine.
+type Session struct {
+	desk  *Desk
+	tails map[kafka.TopicPartition]*tail
+	acted map[id]struct{}
+}
+
+// Session begins a series.
+func (d *Desk) Session() *Session {
+	return &Session{desk: d, tails: make(map[kafka.TopicPartition]*tail), acted: make(map[id]struct{})}
+}
+
 // target is a letter on its way through Apply.
 type target struct {
 	index  int // in the call
@@ -86,57 +101,66 @@ type target struct {
 
 // Apply writes the operations, and returns for each letter what was written or
 // why it was not, in the order of the letters. Letters may be of several
-// partitions. What is written is acknowledged by the brokers; see package
+// partitions. What is written is acknowledged by the brokers; see the package's
 // documentation for how it is known that it had an effect.
-func (d *Desk) Apply(ctx context.Context, c Change, items []Item) ([]Written, []error) {
+func (s *Session) Apply(ctx context.Context, c Change, items []Item) ([]Written, []error) {
 	written, errs := make([]Written, len(items)), make([]error, len(items))
 	places := make(map[kafka.TopicPartition][]*target)
 	for i, item := range items {
-		if errs[i] = Allowed(c.Kind, item); errs[i] == nil {
+		_, twice := s.acted[item.Header.ID]
+		if errs[i] = Allowed(c.Kind, item); errs[i] == nil && twice {
+			errs[i] = &ConflictError{c.Kind, c.By}
+		}
+		if errs[i] == nil {
+			s.acted[item.Header.ID] = struct{}{}
 			places[item.Place] = append(places[item.Place], &target{index: i, item: item})
 		}
 	}
 	for place, targets := range places {
-		fail := func(targets []*target, err error) {
-			for _, t := range targets {
+		done, err := s.apply(ctx, c, place, targets, errs)
+		for _, t := range targets {
+			if err != nil && errs[t.index] == nil {
 				errs[t.index] = err
 			}
 		}
-		checked, err := d.overtaken(ctx, place, targets, asOf(targets), 0)
-		if err != nil {
-			fail(targets, err)
-			continue
-		}
-		targets = checked.keep(targets, errs)
-		if err := d.prepare(ctx, c, place, targets, errs); err != nil {
-			fail(targets, err)
-			continue
-		}
-		targets = slices.DeleteFunc(targets, func(t *target) bool { return errs[t.index] != nil })
-		if targets = d.write(ctx, targets, errs); len(targets) == 0 {
-			continue
-		}
-		last := slices.MaxFunc(targets, func(a, b *target) int { return int(a.record.Offset - b.record.Offset) })
-		again, err := d.overtaken(ctx, place, targets, checked.end, last.record.Offset+1)
-		if err != nil {
-			fail(targets, fmt.Errorf("it was written; whether it had an effect is not known: %w", err))
-			continue
-		}
-		targets, err = d.effective(ctx, place, targets, again, errs)
-		if err != nil {
-			fail(targets, fmt.Errorf("it was written; whether it had an effect is not known: %w", err))
-			continue
-		}
-		for _, t := range targets {
+		for _, t := range done {
 			written[t.index] = Written{t.item, t.record.Offset, t.replay}
 		}
 	}
 	return written, errs
 }
 
-// asOf is where the oldest look at any of the letters ended.
-func asOf(targets []*target) int64 {
-	return slices.MinFunc(targets, func(a, b *target) int { return int(a.item.AsOf - b.item.AsOf) }).item.AsOf
+// apply is Apply for one partition. A target without error of its own has the
+// one that is returned.
+func (s *Session) apply(ctx context.Context, c Change, place kafka.TopicPartition, targets []*target, errs []error) ([]*target, error) {
+	logs, err := s.desk.cfg.Client.LogRanges(ctx, []kafka.WireTopic{place.Topic})
+	if err != nil {
+		return nil, err
+	}
+	log, ok := logs[place]
+	if !ok {
+		return nil, fmt.Errorf("%w: %s", kafka.ErrUnknownTopic, place)
+	}
+	tail, err := s.read(ctx, place, targets, log.To)
+	if err != nil {
+		return nil, err
+	}
+	targets = tail.keep(targets, errs)
+	if err := s.desk.prepare(ctx, c, place, targets, errs); err != nil {
+		return nil, err
+	}
+	targets = slices.DeleteFunc(targets, func(t *target) bool { return errs[t.index] != nil })
+	if targets = s.desk.write(ctx, targets, errs); len(targets) == 0 {
+		return nil, nil
+	}
+	last := slices.MaxFunc(targets, func(a, b *target) int { return cmp.Compare(a.record.Offset, b.record.Offset) })
+	if tail, err = s.read(ctx, place, targets, last.record.Offset+1); err == nil {
+		targets, err = s.desk.effective(ctx, place, targets, tail, errs)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("it was written; whether it had an effect is not known: %w", err)
+	}
+	return targets, nil
 }
 
 // change is an operation that was found.
@@ -145,59 +169,55 @@ type change struct {
 	header letters.Header
 }
 
-// changes are the operations on some letters in a part of a partition.
-type changes struct {
-	of  map[id][]change
-	end int64
+// tail is what somebody else has done since letters were listed.
+type tail struct {
+	from, next int64
+	changes    map[id][]change
 }
 
-// overtaken reads a partition from an offset to another, 0 for its end.
-func (d *Desk) overtaken(ctx context.Context, place kafka.TopicPartition, targets []*target, from, to int64) (changes, error) {
-	found := changes{of: make(map[id][]change), end: to}
-	if to == 0 {
-		logs, err := d.cfg.Client.LogRanges(ctx, []kafka.WireTopic{place.Topic})
-		if err != nil {
-			return found, err
-		}
-		log, ok := logs[place]
-		if !ok {
-			return found, fmt.Errorf("%w: %s", kafka.ErrUnknownTopic, place)
-		}
-		found.end = log.To
-	}
-	wanted := make(map[id]bool, len(targets))
+// read reads a partition up to an offset.
+func (s *Session) read(ctx context.Context, place kafka.TopicPartition, targets []*target, to int64) (*tail, error) {
+	from := targets[0].item.AsOf
+	own := make(map[int64]bool, len(targets))
 	for _, t := range targets {
-		wanted[t.item.Header.ID] = true
+		from = min(from, t.item.AsOf)
+		if t.record != nil {
+			own[t.record.Offset] = true
+		}
 	}
-	for chunk, err := range d.cfg.Client.Read(ctx, kafka.LogRange{TopicPartition: place, From: from, To: found.end}) {
+	t := s.tails[place]
+	if t == nil || from < t.from {
+		t = &tail{from: from, next: from, changes: make(map[id][]change)}
+		s.tails[place] = t
+	}
+	for chunk, err := range s.desk.cfg.Client.Read(ctx, kafka.LogRange{TopicPartition: place, From: t.next, To: to}) {
 		if err != nil {
-			return found, err
+			return t, err
 		}
 		for _, r := range chunk.Records {
-			if id, ok := letters.IDOf(r.Headers); ok && wanted[id] {
-				if rec := read(r); !rec.foreign && rec.header.Kind.Operation() {
-					found.of[id] = append(found.of[id], change{rec.offset, rec.header})
-				}
+			if rec := read(r); !rec.foreign && rec.header.Kind.Operation() && !own[rec.offset] {
+				t.changes[rec.header.ID] = append(t.changes[rec.header.ID], change{rec.offset, rec.header})
 			}
 		}
+		t.next = chunk.Next
 	}
-	return found, nil
+	return t, nil
 }
 
 // keep returns the targets that nothing has come before: no operation lies
 // between the record that they follow and their own, if it is written.
-func (c changes) keep(targets []*target, errs []error) []*target {
+func (t *tail) keep(targets []*target, errs []error) []*target {
 	var kept []*target
-	for _, t := range targets {
-		i := slices.IndexFunc(c.of[t.item.Header.ID], func(c change) bool {
-			return c.offset > t.item.Record && (t.record == nil || c.offset < t.record.Offset)
+	for _, target := range targets {
+		changes := t.changes[target.item.Header.ID]
+		i := slices.IndexFunc(changes, func(c change) bool {
+			return c.offset > target.item.Record && (target.record == nil || c.offset < target.record.Offset)
 		})
 		if i < 0 {
-			kept = append(kept, t)
+			kept = append(kept, target)
 			continue
 		}
-		before := c.of[t.item.Header.ID][i].header
-		errs[t.index] = &ConflictError{before.Kind, before.By}
+		errs[target.index] = &ConflictError{changes[i].header.Kind, changes[i].header.By}
 	}
 	return kept
 }
@@ -205,7 +225,7 @@ func (c changes) keep(targets []*target, errs []error) []*target {
 // effective returns the targets whose records have an effect. Of a letter of
 // which another operation was found the whole history is read: the other one may
 // have no effect itself.
-func (d *Desk) effective(ctx context.Context, place kafka.TopicPartition, targets []*target, found changes, errs []error) ([]*target, error) {
+func (d *Desk) effective(ctx context.Context, place kafka.TopicPartition, targets []*target, found *tail, errs []error) ([]*target, error) {
 	kept := found.keep(targets, errs)
 	if len(kept) == len(targets) {
 		return kept, nil
