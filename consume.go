@@ -29,7 +29,9 @@ type registeredHandler struct {
 	onFailure eventmodels.OnFailure
 
 	timeout     time.Duration    // 0: 5 min, broadcast 30 s
-	concurrency int              // 0: the library's limit alone
+	concurrency int              // 0: the library's limit alone; of batches 3, or 1 if batch is set
+	batch       int              // 0: 30, or 1 if concurrency is set; for batch handlers
+	batches     bool             // the handler takes several events at a time
 	queueDepth  int              // 0: 30
 	noRetry     bool             // false
 	backoff     backoff.Schedule // zero: 1 s to 30 s
@@ -54,8 +56,10 @@ func WithTimeout(d time.Duration) HandlerOpt {
 }
 
 // WithConcurrency limits how many events the handler works on at the same time
-// in this Library. The default is no limit but the Library's (see
-// SetMaxRunningHandlers). It panics unless n is positive.
+// in this Library, or a batch handler on how many batches. The default is no
+// limit but the Library's (see SetMaxRunningHandlers), and 3 batches. Without
+// WithBatch it makes the batches of a batch handler single events. It panics
+// unless n is positive.
 func WithConcurrency(n int) HandlerOpt {
 	if n <= 0 {
 		panic(fmt.Sprintf("events.WithConcurrency(%d): at least 1 is needed", n))
@@ -63,9 +67,44 @@ func WithConcurrency(n int) HandlerOpt {
 	return func(h *registeredHandler, _ *LibraryNoDB) { h.concurrency = n }
 }
 
-// WithQueueDepthLimit limits how many events wait for the handler in memory.
-// Beyond it, the partitions of its topic wait, too. The default is 30. It
-// panics unless n is positive.
+// WithBatch limits how many events a batch handler gets at a time (see
+// eventmodels.BoundTopic.BatchHandler). The default is 30. A batch is what has
+// queued up while all runs that are allowed were busy, so it is not waited for,
+// and no larger than the queue is deep (WithQueueDepthLimit). Without
+// WithConcurrency it makes the handler run one batch at a time; without either,
+// three run.
+//
+// A handler that takes single events runs as it does without WithBatch, so that
+// handlers of both kinds can share their options. It panics unless n is
+// positive.
+func WithBatch(n int) HandlerOpt {
+	if n <= 0 {
+		panic(fmt.Sprintf("events.WithBatch(%d): at least 1 is needed", n))
+	}
+	return func(h *registeredHandler, _ *LibraryNoDB) { h.batch = n }
+}
+
+// Defaults of batch handlers.
+const (
+	defaultBatch            = 30
+	defaultBatchConcurrency = 3
+)
+
+// limits are how many events a run may have, and how many runs there may be at
+// a time (0: as many as the library allows).
+func (h *registeredHandler) limits() (batch, concurrency int) {
+	switch {
+	case !h.batches:
+		return 1, h.concurrency
+	case h.batch == 0 && h.concurrency == 0:
+		return defaultBatch, defaultBatchConcurrency
+	}
+	return max(h.batch, 1), max(h.concurrency, 1)
+}
+
+// WithQueueDepthLimit limits how many events wait for the handler in memory,
+// and how many a batch may have. Beyond it, the partitions of its topic wait,
+// too. The default is 30. It panics unless n is positive.
 func WithQueueDepthLimit(n int) HandlerOpt {
 	if n <= 0 {
 		panic(fmt.Sprintf("events.WithQueueDepthLimit(%d): at least 1 is needed", n))
@@ -97,6 +136,14 @@ func WithBackoff(shortest, longest time.Duration) HandlerOpt {
 // handlerName is unique among the handlers of the topic and group; it is part
 // of metrics and logs. By default handlers run in parallel and in any order.
 //
+// A batch handler (eventmodels.BoundTopic.BatchHandler) says with an
+// eventmodels.BatchError which of its events have failed; the others are done.
+// With another error the batch is tried once more as it is, after the backoff,
+// and then in halves, until the events that fail stand alone: only these are
+// counted as failed and take what onFailure says. DoNotRetry and
+// WithRetrying(false) spare the repetition. IgnoreError takes the whole batch
+// for done.
+//
 // It panics if the library runs already, if a name is illegal or taken, or if
 // onFailure is none of the constants.
 func (l *Library[ID, TX, DB]) ConsumeIdempotent(group ConsumerGroupName, onFailure eventmodels.OnFailure, handlerName string, handler eventmodels.HandlerInterface, opts ...HandlerOpt) {
@@ -105,7 +152,8 @@ func (l *Library[ID, TX, DB]) ConsumeIdempotent(group ConsumerGroupName, onFailu
 	}
 	l.register("ConsumeIdempotent", &registeredHandler{
 		kind: kindIdempotent, group: groupName(group), onFailure: onFailure, name: handlerName, topic: handler.Topic(),
-		bind: func() func(context.Context, []*eventmodels.Message) error { return runPlain(handler) },
+		batches: isBatchHandler(handler),
+		bind:    func() func(context.Context, []*eventmodels.Message) error { return runPlain(handler) },
 	}, opts)
 }
 
@@ -116,6 +164,10 @@ func (l *Library[ID, TX, DB]) ConsumeIdempotent(group ConsumerGroupName, onFailu
 // without id by its place in the topic. A renamed handler, topic or group
 // handles again what is redelivered.
 //
+// A batch has one transaction. Any error of a batch handler rolls it back; with
+// an eventmodels.BatchError the events that it does not name are run again at
+// once, without those that it names.
+//
 // It needs a database: StartConsuming returns an error without one. It panics
 // like ConsumeIdempotent.
 func (l *Library[ID, TX, DB]) ConsumeExactlyOnce(group ConsumerGroupName, onFailure eventmodels.OnFailure, handlerName string, handler eventmodels.HandlerTxInterface[ID, TX], opts ...HandlerOpt) {
@@ -125,6 +177,7 @@ func (l *Library[ID, TX, DB]) ConsumeExactlyOnce(group ConsumerGroupName, onFail
 	h := &registeredHandler{
 		kind: kindExactlyOnce, group: groupName(group), onFailure: onFailure, name: handlerName, topic: handler.Topic(),
 	}
+	_, h.batches = handler.(eventmodels.BatchHandlerTxInterface[ID, TX])
 	h.bind = func() func(context.Context, []*eventmodels.Message) error { return l.runOnce(h, handler) }
 	l.register("ConsumeExactlyOnce", h, opts)
 }
@@ -166,6 +219,11 @@ func (l *LibraryNoDB) register(call string, h *registeredHandler, opts []Handler
 	l.handlers = append(l.handlers, h)
 }
 
+func isBatchHandler(handler eventmodels.HandlerInterface) bool {
+	_, ok := handler.(eventmodels.BatchHandlerInterface)
+	return ok
+}
+
 // runPlain runs an idempotent or broadcast handler.
 func runPlain(handler eventmodels.HandlerInterface) func(context.Context, []*eventmodels.Message) error {
 	if batch, ok := handler.(eventmodels.BatchHandlerInterface); ok {
@@ -185,18 +243,34 @@ func (l *Library[ID, TX, DB]) runOnce(h *registeredHandler, handler eventmodels.
 			marks[i] = markOf(identity, string(l.wireTopic(m.Topic)), m)
 		}
 		return l.db.TransactOnce(ctx, marks, func(tx TX, fresh []bool) error {
-			var todo []*eventmodels.Message
+			todo := make([]*eventmodels.Message, 0, len(ms))
+			positions := make([]int, 0, len(ms))
 			for i, m := range ms {
 				if fresh[i] {
-					todo = append(todo, m)
+					todo, positions = append(todo, m), append(positions, i)
 				}
 			}
 			if isBatch {
-				return batch.HandleBatchTx(ctx, tx, todo)
+				return atPositions(batch.HandleBatchTx(ctx, tx, todo), positions)
 			}
 			return handler.HandleTx(ctx, tx, todo[0])
 		})
 	}
+}
+
+// atPositions translates what a handler says of the events that it got, which
+// were at positions in the batch. Any error that it returns rolls back; that of
+// a handler which names no event is none.
+func atPositions(err error, positions []int) error {
+	failed, all := eventmodels.SplitBatchError(err, len(positions))
+	if all != nil || len(failed) == 0 {
+		return all
+	}
+	var translated eventmodels.BatchError
+	for i, e := range failed {
+		translated.Fail(positions[i], e)
+	}
+	return &translated
 }
 
 // markOf returns the mark of a message for a handler.

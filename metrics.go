@@ -1,6 +1,7 @@
 package events
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -65,6 +66,35 @@ var (
 	HandlerWaitingForQueueConcurrencyDemand = promauto.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "events_handler_queue_concurrency_demand", Help: "Fetched events that wait for a place in a queue of the topic's handlers.",
 	}, []string{"handler_name", "topic"})
+	// HandlerWaitingForQueueConcurrencyLimit is 1 while the handler's queue is
+	// full, so that nothing of its topic is taken in.
+	HandlerWaitingForQueueConcurrencyLimit = promauto.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "events_handler_queue_concurrency_wait", Help: "1 while the handler's queue is full.",
+	}, []string{"handler_name", "topic"})
+	// ConsumersWaitingForQueueConcurrencyDemand is the number of events of the
+	// group that were fetched and wait for a place in the queues of their
+	// handlers.
+	ConsumersWaitingForQueueConcurrencyDemand = promauto.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "events_consumer_group_queue_concurrency_demand", Help: "Fetched events of the group that wait for a place in their handlers' queues.",
+	}, []string{"consumer_group"})
+	// ConsumersWaitingForQueueConcurrencyLimit is 1 while events of the group
+	// wait because a handler's queue is full.
+	ConsumersWaitingForQueueConcurrencyLimit = promauto.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "events_consumer_group_queue_concurrency_wait", Help: "1 while partitions of the group are held back because a handler's queue is full.",
+	}, []string{"consumer_group"})
+	// HandlerBatchConcurrency is how many batches the batch handlers of that
+	// name work on, in all groups and topics.
+	HandlerBatchConcurrency = promauto.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "events_batch_handler_concurrency", Help: "Batches that run now.",
+	}, []string{"handler_name"})
+	// HandlerBatchQueued is how many events wait for the next batches of the
+	// batch handlers of that name, in all groups and topics.
+	HandlerBatchQueued = promauto.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "events_batch_handler_queued", Help: "Events that wait for the handler's next batches.",
+	}, []string{"handler_name"})
+	postTxProduce = promauto.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "events_post_tx_produce_seconds", Help: "Seconds from a commit until its events are in the hands of the relay or, where it produces them itself, in Kafka.", Buckets: latencyBuckets,
+	}, []string{"tx_produce_error"})
 	// ErrorCounts counts errors by category: a few fixed words.
 	ErrorCounts = promauto.NewCounterVec(prometheus.CounterOpts{
 		Name: "events_errors", Help: "Errors by category.",
@@ -84,13 +114,41 @@ var (
 // latencyBuckets go from half a millisecond to five minutes.
 var latencyBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
 
+// ObserveProduceLatency feeds the histogram events_post_tx_produce_seconds: how
+// long it took, since startTime, to bring a committed transaction's events on
+// their way; tx_produce_error says whether it failed. The Library calls it for
+// its own commits. It may be called at any time.
+func ObserveProduceLatency(err error, startTime time.Time) {
+	postTxProduce.WithLabelValues(strconv.FormatBool(err != nil)).Observe(time.Since(startTime).Seconds())
+}
+
+// share is this Library's part of a gauge to which several contribute.
+type share struct {
+	gauge prometheus.Gauge
+	last  float64
+}
+
+func (s *share) set(value float64) {
+	s.gauge.Add(value - s.last)
+	s.last = value
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // observer feeds the metrics of a group. What belongs to a handler is looked
 // up once.
 func (l *LibraryNoDB) observer(group string, handlers []*registeredHandler) delivery.Observer {
 	type counters struct {
-		success, errors, panics      prometheus.Counter
-		latency                      prometheus.Observer
-		longest, queued, slot, depth prometheus.Gauge
+		success, errors, panics prometheus.Counter
+		latency                 prometheus.Observer
+		longest, queued, slot   prometheus.Gauge
+		depth, full             prometheus.Gauge
+		batches, batchQueue     *share // nil: no batch handler
 	}
 	type key struct{ name, topic string }
 	byHandler := make(map[key]counters)
@@ -99,8 +157,9 @@ func (l *LibraryNoDB) observer(group string, handlers []*registeredHandler) deli
 		ack, transmission prometheus.Observer
 	}
 	byTopic := make(map[string]topicCounters)
+	demand, limit := ConsumersWaitingForQueueConcurrencyDemand.WithLabelValues(group), ConsumersWaitingForQueueConcurrencyLimit.WithLabelValues(group)
 	for _, h := range handlers {
-		byHandler[key{h.name, h.topic}] = counters{
+		c := counters{
 			success: HandlerSuccessCounts.WithLabelValues(h.name, h.topic),
 			errors:  HandlerErrorCounts.WithLabelValues(h.name, h.topic),
 			panics:  HandlerPanicCounts.WithLabelValues(h.name, h.topic),
@@ -109,7 +168,13 @@ func (l *LibraryNoDB) observer(group string, handlers []*registeredHandler) deli
 			queued:  HandlerWaitingForActiveConcurrencyDemand.WithLabelValues(h.name, h.topic),
 			slot:    HandlerWaitingForActiveConcurrencyLimit.WithLabelValues(h.name, h.topic),
 			depth:   HandlerWaitingForQueueConcurrencyDemand.WithLabelValues(h.name, h.topic),
+			full:    HandlerWaitingForQueueConcurrencyLimit.WithLabelValues(h.name, h.topic),
 		}
+		if h.batches {
+			c.batches = &share{gauge: HandlerBatchConcurrency.WithLabelValues(h.name)}
+			c.batchQueue = &share{gauge: HandlerBatchQueued.WithLabelValues(h.name)}
+		}
+		byHandler[key{h.name, h.topic}] = c
 		byTopic[h.topic] = topicCounters{
 			consumed:     ConsumeCounts.WithLabelValues(h.topic, group),
 			ack:          AckLatency.WithLabelValues(h.topic, group),
@@ -139,6 +204,7 @@ func (l *LibraryNoDB) observer(group string, handlers []*registeredHandler) deli
 		},
 		Sampled: func(stats []delivery.HandlerStats) {
 			now := time.Now()
+			waiting, held := make(map[string]int), false
 			for _, s := range stats {
 				c := of(s.Handler)
 				longest := 0.0
@@ -148,12 +214,21 @@ func (l *LibraryNoDB) observer(group string, handlers []*registeredHandler) deli
 				c.longest.Set(longest)
 				c.queued.Set(float64(s.Queued))
 				c.depth.Set(float64(s.Backlog))
-				waits := 0.0
-				if s.WaitsForSlot {
-					waits = 1
+				c.full.Set(oneIf(s.QueueFull))
+				c.slot.Set(oneIf(s.WaitsForSlot))
+				waiting[s.Handler.Topic] = s.Backlog // the same for all handlers of a topic
+				held = held || s.QueueFull && s.Backlog > 0
+				if c.batches != nil {
+					c.batches.set(float64(s.Runs))
+					c.batchQueue.set(float64(s.Queued))
 				}
-				c.slot.Set(waits)
 			}
+			all := 0
+			for _, n := range waiting {
+				all += n
+			}
+			demand.Set(float64(all))
+			limit.Set(oneIf(held))
 		},
 	}
 }

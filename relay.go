@@ -159,6 +159,16 @@ func (l *Library[ID, TX, DB]) ProduceFromTable(ctx context.Context, ids map[stri
 	if !l.HasDB() {
 		return fmt.Errorf("ProduceFromTable: %w", ErrNoDatabase)
 	}
+	began := time.Now()
+	err := l.produceFromTable(ctx)
+	ObserveProduceLatency(err, began)
+	if err != nil {
+		return fmt.Errorf("ProduceFromTable: %w", err)
+	}
+	return nil
+}
+
+func (l *Library[ID, TX, DB]) produceFromTable(ctx context.Context) error {
 	l.relay.mu.Lock()
 	run, once := l.relay.running, l.relay.once
 	if run != nil {
@@ -170,7 +180,7 @@ func (l *Library[ID, TX, DB]) ProduceFromTable(ctx context.Context, ids map[stri
 		relay, err := l.newRelay(0, 0)
 		if err != nil {
 			l.relay.mu.Unlock()
-			return fmt.Errorf("ProduceFromTable: %w", err)
+			return err
 		}
 		once = newOncer(relay)
 		l.relay.once = once
@@ -185,14 +195,11 @@ func (l *Library[ID, TX, DB]) ProduceFromTable(ctx context.Context, ids map[stri
 		ProduceFromTxSplit.WithLabelValues("lazy").Inc()
 		return nil
 	case closed:
-		return fmt.Errorf("ProduceFromTable: %w", ErrStopped)
+		return ErrStopped
 	}
 	ProduceFromTxSplit.WithLabelValues("sync").Inc()
 	l.ProduceSyncCount.Add(1)
-	if err := once.pass(ctx); err != nil {
-		return fmt.Errorf("ProduceFromTable: %w", err)
-	}
-	return nil
+	return once.pass(ctx)
 }
 
 // newRelay makes a relay of this Library's outbox.

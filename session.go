@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -68,10 +69,11 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 		if h.kind == kindExactlyOnce {
 			places = slots.transactions
 		}
+		batch, concurrency := h.limits()
 		cfg.Handlers = append(cfg.Handlers, &delivery.Handler{
 			Name: h.name, Topic: h.topic, WireTopic: wire, OnFailure: h.onFailure,
-			Timeout: h.timeout, NoRetry: h.noRetry, Concurrency: h.concurrency, QueueDepth: h.queueDepth, Backoff: h.backoff,
-			Places: places, Run: l.traced(group, wire, h.bind()),
+			Timeout: h.timeout, NoRetry: h.noRetry, Concurrency: concurrency, QueueDepth: h.queueDepth, Backoff: h.backoff,
+			Batch: batch, Atomic: h.kind == kindExactlyOnce, Places: places, Run: l.traced(group, wire, h.bind()),
 		})
 	}
 	engine, err := delivery.New(cfg)
@@ -148,7 +150,10 @@ func closeSessions(ctx context.Context, sessions []*session) (abandoned []string
 			mu.Lock()
 			defer mu.Unlock()
 			for _, a := range left {
-				abandoned = append(abandoned, s.group+"/"+a.Handler.Name)
+				// One for each run: the events of a batch were started together.
+				if name := s.group + "/" + a.Handler.Name; a.Handler.Batch == 1 || !slices.Contains(abandoned, name) {
+					abandoned = append(abandoned, name)
+				}
 			}
 		})
 	}

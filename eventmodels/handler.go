@@ -21,7 +21,8 @@ type HandlerInterface interface {
 type BatchHandlerInterface interface {
 	HandlerInterface
 	// HandleBatch decodes the messages and runs the handler with those that
-	// could be decoded. The error is a [*BatchError] if some could not.
+	// could be decoded. If some could not, the error is a [*BatchError], or
+	// the handler's, where that concerns all the events that it got.
 	HandleBatch(ctx context.Context, ms []*Message) error
 }
 

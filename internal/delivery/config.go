@@ -46,14 +46,24 @@ type Handler struct {
 	Places *Places
 	// Slots, if not nil, are the handler's instead of Config.Slots.
 	Slots *Slots
+	// Batch is how many deliveries one run may have at most: what has queued
+	// up while all runs that are allowed were busy. It is never more than
+	// QueueDepth. 0 is 1.
+	Batch int
+	// Atomic says that a run that returns an error has done nothing for any of
+	// its events. Then an eventmodels.BatchError says of the events that it
+	// does not name not that they are done, but that nothing is wrong with
+	// them: they are run again without the others.
+	Atomic bool
 	// QueueDepth limits the deliveries that wait to run for the first time.
 	// 0 is 30.
 	QueueDepth int
 	// Backoff is the wait between attempts. Zero is 1 s to 30 s.
 	Backoff backoff.Schedule
-	// Run handles messages: today one at a time. It gets a context with the
-	// deadline; timeouts, panics and retries are the engine's. ms is valid
-	// until Run returns, what it points to for as long as it is used.
+	// Run handles messages, at least one and at most Batch. It gets a context
+	// with the latest of their deadlines; timeouts, panics and retries are the
+	// engine's. Positions in an eventmodels.BatchError are those in ms. ms is
+	// valid until Run returns, what it points to for as long as it is used.
 	Run func(ctx context.Context, ms []*eventmodels.Message) error
 }
 
@@ -118,6 +128,7 @@ func (h Handler) withDefaults(group string) *Handler {
 	if h.QueueDepth == 0 {
 		h.QueueDepth = DefaultQueueDepth
 	}
+	h.Batch = min(max(h.Batch, 1), h.QueueDepth)
 	if h.Backoff == (backoff.Schedule{}) {
 		h.Backoff = DefaultBackoff
 	}
@@ -136,6 +147,8 @@ func (h *Handler) validate() error {
 		return fmt.Errorf("negative Timeout (%v)", h.Timeout)
 	case h.Concurrency < 0:
 		return fmt.Errorf("negative Concurrency (%d)", h.Concurrency)
+	case h.Batch < 0:
+		return fmt.Errorf("negative Batch (%d)", h.Batch)
 	case h.QueueDepth < 0:
 		return fmt.Errorf("negative QueueDepth (%d)", h.QueueDepth)
 	}

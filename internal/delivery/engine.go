@@ -138,6 +138,9 @@ func (e *Engine) Stop() {
 	}
 	e.unlock()
 	e.services.Wait()
+	if first && e.cfg.Observer.Sampled != nil {
+		e.cfg.Observer.Sampled(e.Stats())
+	}
 }
 
 // unlock lets go of the lock and tells other handlers, perhaps of other

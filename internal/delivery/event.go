@@ -42,6 +42,7 @@ const (
 	running
 	waiting
 	parked
+	grouped
 	asked
 	stuck
 	sent
@@ -54,12 +55,12 @@ type delivery struct {
 	event *event
 	h     *handler
 	place place
-	// next is when it is tried again (waiting).
-	next time.Time
 	// blocks: it is the reason that its partition takes no more records.
 	blocks  bool
-	blocked time.Time
 	overdue bool // was reported
+	blocked time.Time
+	// next is when it is tried again (waiting), or handed to the sink (sent).
+	next time.Time
 	// verdict is what the prober is asked to confirm (asked), or why the sink
 	// has it (sent).
 	verdict Verdict
@@ -78,14 +79,16 @@ type delivery struct {
 
 	// ---
 
+	// alone: it may fail others, so it runs in no batch.
+	alone bool
+	// giveBack: the last attempt was not counted, so the time from started to
+	// the next attempt is added to the deadline.
+	giveBack bool
 	// attempt is the number of counted attempts, the current one included.
 	attempt int
 	// started is when the current or last attempt began, deadline when its
 	// context ends; zero before the first one.
 	started, deadline time.Time
-	// giveBack: the last attempt was not counted, so the time from started to
-	// the next attempt is added to the deadline.
-	giveBack bool
 	// conflicts and aways in a row.
 	conflicts, aways int
 	failures         int // attempts that failed, counted or not
@@ -111,6 +114,14 @@ func (d *delivery) begin(now time.Time) {
 	d.overdue = false
 }
 
+// failedAt notes when an attempt has failed.
+func (d *delivery) failedAt(now time.Time) {
+	if d.firstFailed.IsZero() {
+		d.firstFailed = now
+	}
+	d.lastFailed = now
+}
+
 // uncount takes the last attempt back.
 func (d *delivery) uncount() {
 	d.attempt--
@@ -122,6 +133,7 @@ func (d *delivery) renew() {
 	d.attempt--
 	d.deadline = time.Time{}
 	d.conflicts, d.aways = 0, 0
+	d.alone = false
 }
 
 // decode makes the message, once for all deliveries of the event.

@@ -19,8 +19,31 @@ type settled struct {
 	blocked bool
 }
 
-// record takes the verdict on an attempt that has ended.
-func (s *scheduler) record(d *delivery, v Verdict, err error, now time.Time) settled {
+// recordAll takes the verdicts on what a worker has run.
+func (s *scheduler) recordAll(w *worker, now time.Time) {
+	g := w.group
+	w.group = nil
+	var stay []*delivery
+	var v Verdict
+	for i, d := range w.ds {
+		j := &w.judged[i]
+		switch {
+		case !s.matters(d, j.v):
+		case j.stays():
+			v = j.v
+			d.uncount()
+			stay = append(stay, d)
+			j.took = settled{attempt: d.attempt + 1, counts: true}
+		default:
+			j.took = s.record(d, j.v, j.err, now)
+		}
+	}
+	s.regroup(w.h, g, stay, v, now)
+}
+
+// matters notes that a delivery does not run any more, and reports whether the
+// verdict changes anything.
+func (s *scheduler) matters(d *delivery, v Verdict) bool {
 	p := d.event.p
 	if v.toSink() {
 		d.verdict = v
@@ -31,8 +54,14 @@ func (s *scheduler) record(d *delivery, v Verdict, err error, now time.Time) set
 	if p.phase == ended || !p.window.Holds(d.event.slot) || p.phase == ending && v.Kind != Ack && !v.toSink() {
 		s.forget(d)
 		s.enterLine(p)
-		return settled{}
+		return false
 	}
+	return true
+}
+
+// record takes the verdict on an attempt that has ended.
+func (s *scheduler) record(d *delivery, v Verdict, err error, now time.Time) settled {
+	p := d.event.p
 	attempt := d.attempt
 	switch v.Kind {
 	case Ack:
@@ -44,10 +73,9 @@ func (s *scheduler) record(d *delivery, v Verdict, err error, now time.Time) set
 		s.postpone(d, now.Add(v.Wait), now)
 		return settled{}
 	}
-	if d.failures++; d.failures == 1 {
-		d.firstFailed = now
-	}
-	d.err, d.lastFailed = err, now
+	d.failures++
+	d.failedAt(now)
+	d.err = err
 	if v.Uncounted {
 		d.uncount()
 	}
@@ -115,13 +143,14 @@ func (s *scheduler) retryAt(d *delivery, at time.Time) {
 // wakeRetries makes the retries due whose time has come, and says when the
 // next one is.
 func (s *scheduler) wakeRetries(now time.Time) (next time.Time, some bool) {
-	for {
-		d := s.retries.popDue(now)
-		if d == nil {
-			return s.retries.next()
-		}
+	for d := s.retries.popDue(now); d != nil; d = s.retries.popDue(now) {
 		s.ready(d, now)
 	}
+	next, some = s.wakeGroups(now)
+	if at, waits := s.retries.next(); waits && (!some || at.Before(next)) {
+		next, some = at, true
+	}
+	return next, some
 }
 
 // ready lets a delivery run as soon as it can.

@@ -96,6 +96,80 @@ func (f *fixture) handle(name, topic string, run func(ctx context.Context, m *ev
 	return h
 }
 
+// batch is a call of a batch handler.
+type batch struct {
+	at       time.Duration
+	offsets  []int64
+	attempts []int
+	deadline time.Duration
+}
+
+// batches are the calls of a batch handler.
+type batches struct {
+	f   *fixture
+	all []batch // guarded by f.mu
+}
+
+// handleBatch registers a handler of batches of at most n, one at a time,
+// without jitter, whose calls are noted.
+func (f *fixture) handleBatch(name, topic string, n int, run func(ctx context.Context, ms []*eventmodels.Message) error) (*Handler, *batches) {
+	noted := &batches{f: f}
+	h := f.handle(name, topic, nil)
+	h.Batch, h.Concurrency = n, 1
+	h.Run = func(ctx context.Context, ms []*eventmodels.Message) error {
+		deadline, _ := ctx.Deadline()
+		b := batch{at: time.Since(f.began), deadline: deadline.Sub(f.began)}
+		for _, m := range ms {
+			b.offsets, b.attempts = append(b.offsets, m.Offset), append(b.attempts, m.Attempt)
+		}
+		f.mu.Lock()
+		noted.all = append(noted.all, b)
+		f.mu.Unlock()
+		return run(ctx, ms)
+	}
+	return h, noted
+}
+
+// String is one line for each call: when, which offsets, and the attempts that
+// are not the first.
+func (b *batches) String() string {
+	b.f.mu.Lock()
+	defer b.f.mu.Unlock()
+	var s strings.Builder
+	for _, c := range b.all {
+		fmt.Fprintf(&s, "%.4g:", c.at.Seconds())
+		for i := 0; i < len(c.offsets); i++ {
+			from := i
+			for i+1 < len(c.offsets) && c.offsets[i+1] == c.offsets[i]+1 && c.attempts[i+1] == c.attempts[from] {
+				i++
+			}
+			fmt.Fprintf(&s, " %d", c.offsets[from])
+			if i > from {
+				fmt.Fprintf(&s, "-%d", c.offsets[i])
+			}
+			if c.attempts[from] > 1 {
+				fmt.Fprintf(&s, "#%d", c.attempts[from])
+			}
+		}
+		s.WriteString("\n")
+	}
+	return s.String()
+}
+
+// want compares with lines; blanks around them do not matter.
+func (b *batches) want(lines string) {
+	b.f.t.Helper()
+	var want strings.Builder
+	for line := range strings.Lines(lines) {
+		if line = strings.TrimSpace(line); line != "" {
+			want.WriteString(line + "\n")
+		}
+	}
+	if got := b.String(); got != want.String() {
+		b.f.t.Errorf("calls\n%swant\n%s", got, want.String())
+	}
+}
+
 // start makes and starts the engine and assigns partitions.
 func (f *fixture) start(tps ...kafka.TopicPartition) *Engine {
 	f.t.Helper()

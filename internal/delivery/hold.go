@@ -20,6 +20,7 @@ func (s *scheduler) hold(p *partition, now time.Time) {
 	for _, h := range p.topic.handlers {
 		h.due.take(ours, park)
 		h.queue.take(ours, park)
+		s.parkGroups(p, h)
 	}
 	s.refill(p.topic, now) // other partitions have room now
 	s.wake.prober.ring()
@@ -75,6 +76,7 @@ func (s *scheduler) letGo(p *partition, now time.Time) {
 	for _, d := range released {
 		d.h.push(d, due)
 	}
+	s.releaseGroups(p)
 	s.enterLine(p)
 	s.refill(p.topic, now)
 }

@@ -19,23 +19,25 @@ type Observer struct {
 	// Acked: all handlers of a record have their final verdicts; latency is
 	// the time since it was polled.
 	Acked func(topic string, latency time.Duration)
-	// Ran: Run has returned after d, whatever the result.
+	// Ran: Run has returned after d, whatever the result. Once for a batch.
 	Ran func(h *Handler, d time.Duration)
 	// Succeeded: the event is done for this handler (ErrAlreadyProcessed
 	// included).
 	Succeeded func(h *Handler)
-	// Failed: an attempt has returned err (a *PanicError for a panic).
+	// Failed: an attempt has returned err (a *PanicError for a panic). Once
+	// for a batch that fails as a whole, else for each event that failed.
 	Failed func(h *Handler, err error)
 	// Panicked: that attempt has panicked. Failed is called, too.
 	Panicked func(h *Handler)
 	// Dropped: the final verdict is to do without it (OnFailureDiscard).
 	Dropped func(h *Handler)
 	// Overdue: a handler has not returned although its deadline is over.
-	// Called once for each such delivery.
+	// Called once for each such run.
 	Overdue func(h *Handler)
 	// Committed: offsets of so many partitions were committed, or err.
 	Committed func(partitions int, err error)
 	// Sampled gets the state of all handlers, about every second while
-	// anything runs or waits, and once when nothing does any more.
+	// anything runs or waits, once when nothing does any more, and once when
+	// the engine has stopped. No two calls overlap.
 	Sampled func([]HandlerStats)
 }

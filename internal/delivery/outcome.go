@@ -37,6 +37,44 @@ func resultOf(err error, timedOut bool, fault func(error) eventmodels.Fault) Res
 	return Failed
 }
 
+// outcome is what a handler's error, its options and the limits say; the rest
+// depends on which deliveries it is about.
+func (e *Engine) outcome(h *handler, result Result, err error) Outcome {
+	o := Outcome{
+		Result:       result,
+		Handling:     eventmodels.GetErrorHandling(err),
+		RetryAfter:   noRetryAfter,
+		OnFailure:    h.OnFailure,
+		NoRetry:      h.NoRetry,
+		LeastBackoff: h.Backoff.Min,
+	}
+	if wait, ok := eventmodels.GetRetryAfter(err); ok {
+		o.RetryAfter = wait
+	}
+	return o
+}
+
+// waits fills in the waits before the next attempt. attempt is the number of
+// this one.
+func (e *Engine) waits(o *Outcome, h *handler, attempt int) {
+	o.Backoff = h.Backoff.Delay(attempt, rand.Float64())
+	o.AwayWait = h.Backoff.Delay(o.Aways, rand.Float64())
+	o.ConflictWait = e.cfg.Limits.Conflict.Delay(o.Conflicts, rand.Float64())
+}
+
+// classify says whose fault an attempt is that has ended with an error, which
+// had time until deadline.
+func (e *Engine) classify(h *handler, a *attempt, deadline time.Time) Result {
+	timedOut := !a.ended.Before(deadline)
+	result := resultOf(a.err, timedOut, e.cfg.Fault)
+	if result == Succeeded {
+		a.err = nil
+	} else if timedOut && !errors.Is(a.err, eventmodels.TimeoutErr) {
+		a.err = fmt.Errorf("%w (%v): %w", eventmodels.TimeoutErr, h.Timeout, a.err)
+	}
+	return result
+}
+
 // judge makes the verdict on a delivery's last attempt. The worker that ran it
 // calls it, without lock: nobody else uses these fields of d meanwhile.
 func (e *Engine) judge(d *delivery, a *attempt) Verdict {
@@ -51,34 +89,14 @@ func (e *Engine) judge(d *delivery, a *attempt) Verdict {
 		a.err = nil
 		return Verdict{Kind: Postpone, Wait: says.until.Sub(a.ended)}
 	}
-	timedOut := !a.ended.Before(d.deadline)
-	result := resultOf(a.err, timedOut, e.cfg.Fault)
+	result := e.classify(d.h, a, d.deadline)
 	if result == Succeeded {
-		a.err = nil
 		return Verdict{Kind: Ack}
 	}
-	if timedOut && !errors.Is(a.err, eventmodels.TimeoutErr) {
-		a.err = fmt.Errorf("%w (%v): %w", eventmodels.TimeoutErr, d.h.Timeout, a.err)
-	}
 	d.conflicts, d.aways = inARow(d.conflicts, result == Conflict), inARow(d.aways, result == Away)
-	h := d.h
-	o := Outcome{
-		Result:       result,
-		Handling:     eventmodels.GetErrorHandling(a.err),
-		RetryAfter:   noRetryAfter,
-		OnFailure:    h.OnFailure,
-		NoRetry:      h.NoRetry,
-		Conflicts:    d.conflicts,
-		Aways:        d.aways,
-		Remaining:    d.deadline.Sub(a.ended),
-		Backoff:      h.Backoff.Delay(d.attempt, rand.Float64()),
-		AwayWait:     h.Backoff.Delay(d.aways, rand.Float64()),
-		ConflictWait: e.cfg.Limits.Conflict.Delay(d.conflicts, rand.Float64()),
-		LeastBackoff: h.Backoff.Min,
-	}
-	if wait, ok := eventmodels.GetRetryAfter(a.err); ok {
-		o.RetryAfter = wait
-	}
+	o := e.outcome(d.h, result, a.err)
+	o.Conflicts, o.Aways, o.Remaining = d.conflicts, d.aways, d.deadline.Sub(a.ended)
+	e.waits(&o, d.h, d.attempt)
 	return decide(o)
 }
 

@@ -51,6 +51,8 @@ type partition struct {
 	away      bool
 	awaySince time.Time
 	parked    []*delivery
+	// parkedGroups wait for it, too.
+	parkedGroups []*group
 
 	// dirty: it is in the committer's list.
 	dirty bool
@@ -115,7 +117,7 @@ type topic struct {
 // hasRoom reports whether every handler's queue can take one more.
 func (t *topic) hasRoom() bool {
 	for _, h := range t.handlers {
-		if h.queue.len() >= h.QueueDepth {
+		if h.queueFull() {
 			return false
 		}
 	}
@@ -130,13 +132,36 @@ type handler struct {
 	// due are retries whose time has come, and go first; queue are those that
 	// run for the first time. Everything in them can run.
 	due, queue fifo[*delivery]
+	// groups are batches that have failed and whose next part can run, before
+	// the others.
+	groups fifo[*group]
 	// workers that live.
 	workers int
 	// inLine: it waits for a slot.
 	inLine bool
 }
 
-func (h *handler) ready() int { return h.due.len() + h.queue.len() }
+// queueFull reports whether the queue takes no more.
+func (h *handler) queueFull() bool { return h.queue.len() >= h.QueueDepth }
+
+// ready is how many runs there is something for, or more.
+func (h *handler) ready() int { return h.groups.len() + h.due.len() + h.queue.len() }
+
+// pop takes the first delivery that can run; peek looks at it. There must be
+// one.
+func (h *handler) pop() *delivery {
+	if h.due.len() > 0 {
+		return h.due.pop()
+	}
+	return h.queue.pop()
+}
+
+func (h *handler) peek() *delivery {
+	if h.due.len() > 0 {
+		return *h.due.at(h.due.head)
+	}
+	return *h.queue.at(h.queue.head)
+}
 
 // push puts a delivery among those that can run.
 func (h *handler) push(d *delivery, where place) {

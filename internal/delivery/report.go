@@ -7,50 +7,50 @@ import (
 	"time"
 )
 
-// observe tells the observer of an attempt.
-func (e *Engine) observe(d *delivery, took settled, a *attempt, ran time.Duration) {
+// observe tells the observer what has become of an event.
+func (e *Engine) observe(d *delivery, j *judgement, now time.Time) {
 	o := &e.cfg.Observer
-	if !took.counts {
-		return
+	if j.err == nil && o.Succeeded != nil {
+		o.Succeeded(d.h.Handler)
 	}
-	h := d.h.Handler
-	if a.ran && o.Ran != nil {
-		o.Ran(h, ran)
-	}
-	switch {
-	case a.err == nil:
-		if o.Succeeded != nil {
-			o.Succeeded(h)
-		}
-	default:
-		var panicked *PanicError
-		if o.Panicked != nil && errors.As(a.err, &panicked) {
-			o.Panicked(h)
-		}
-		if o.Failed != nil {
-			o.Failed(h, a.err)
-		}
-	}
-	if took.acked && o.Acked != nil {
-		o.Acked(h.Topic, a.ended.Sub(d.event.polled))
+	if j.took.acked && o.Acked != nil {
+		o.Acked(d.h.Topic, now.Sub(d.event.polled))
 	}
 }
 
-// reportFailure logs an attempt that has failed: a final verdict always, a
-// partition that is blocked when it begins, other failures once in a while.
-func (e *Engine) reportFailure(d *delivery, v Verdict, took settled, a *attempt) {
+// observeFailed counts an attempt that has failed.
+func (e *Engine) observeFailed(h *Handler, err error) {
+	o := &e.cfg.Observer
+	var panicked *PanicError
+	if o.Panicked != nil && errors.As(err, &panicked) {
+		o.Panicked(h)
+	}
+	if o.Failed != nil {
+		o.Failed(h, err)
+	}
+}
+
+// reportFailure logs an attempt that has failed, with n events of which d is
+// one: a final verdict always, a partition that is blocked when it begins,
+// other failures once in a while.
+func (e *Engine) reportFailure(d *delivery, j *judgement, n int, now time.Time) {
+	v, took, err := j.v, j.took, j.err
 	switch {
 	case took.pending: // reported with the answer
 	case v.Final():
-		e.reportFinal(d, v, took, a.err)
+		e.reportFinal(d, v, took, err)
 	case took.blocked:
 		e.log.Error("events: an event blocks its partition until its handler succeeds (OnFailureBlock); fix the handler or the event's cause",
-			append(e.identity(d), slog.Int("attempt", took.attempt), slog.Duration("next_attempt_in", v.Wait), errorAttr(a.err), stackAttr(a.err))...)
+			append(e.identity(d), slog.Int("attempt", took.attempt), slog.Duration("next_attempt_in", v.Wait), errorAttr(err), stackAttr(err))...)
 	case v.Kind == Ack:
-		e.log.Debug("events: an error was ignored, as it says", append(e.identity(d), errorAttr(a.err))...)
-	case e.warnings.allow(d.h, a.ended):
+		e.log.Debug("events: an error was ignored, as it says", append(e.identity(d), errorAttr(err))...)
+	case !e.warnings.allow(d.h, now):
+	case j.shared:
+		e.log.Warn("events: a batch has failed and is tried again, as a whole or in halves, until the events that fail are found (further failures of this handler are not logged for a while)",
+			append(e.identity(d), slog.Int("events", n), slog.String("verdict", v.Kind.String()), slog.Duration("next_attempt_in", v.Wait), errorAttr(err), stackAttr(err))...)
+	default:
 		e.log.Warn("events: a handler has failed and is tried again (further failures of this handler are not logged for a while)",
-			append(e.identity(d), slog.Int("attempt", took.attempt), slog.Bool("counted", !v.Uncounted), slog.Duration("next_attempt_in", v.Wait), errorAttr(a.err), stackAttr(a.err))...)
+			append(e.identity(d), slog.Int("attempt", took.attempt), slog.Bool("counted", !v.Uncounted), slog.Duration("next_attempt_in", v.Wait), errorAttr(err), stackAttr(err))...)
 	}
 }
 

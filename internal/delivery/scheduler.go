@@ -26,6 +26,8 @@ type scheduler struct {
 
 	workers map[*worker]struct{}
 	retries retries
+	// groups are all batches that have failed, wherever they are.
+	groups []*group
 	// asked are verdicts, and held partitions, that wait for the prober.
 	asked []*delivery
 	held  []*partition
@@ -126,6 +128,7 @@ func (s *scheduler) quit(p *partition, now time.Time) {
 		p.away = false
 		s.held = without(s.held, p)
 	}
+	s.releaseGroups(p) // to run without what they had of it
 	s.flow.quit(p, s.wake.poller)
 	for _, t := range s.topics { // its deliveries have left the queues
 		s.refill(t, now)
@@ -167,6 +170,7 @@ func (s *scheduler) remove(match func(*delivery) bool) {
 		h.queue.take(match, forget)
 	}
 	s.retries.take(match, forget)
+	s.removeGrouped(match, forget)
 	s.asked = filter(s.asked, match, forget)
 	s.outbound = filter(s.outbound, match, forget)
 	for _, p := range s.partitions {
@@ -192,7 +196,7 @@ func (s *scheduler) pump(h *handler, now time.Time) (started bool) {
 			h.inLine = true
 			break
 		}
-		s.startWorker(h, now)
+		s.startWorker(h, 1, now) // nothing has queued up: one more run is allowed
 		started = true
 	}
 	return started
@@ -205,7 +209,7 @@ func (s *scheduler) grant(h *handler, now time.Time) {
 		s.release(h)
 		return
 	}
-	s.startWorker(h, now)
+	s.startWorker(h, h.Batch, now)
 	s.refill(h.topic, now)
 }
 
@@ -214,11 +218,11 @@ func (s *scheduler) release(h *handler) {
 }
 
 // startWorker starts a worker that has a slot and something to do.
-func (s *scheduler) startWorker(h *handler, now time.Time) {
+func (s *scheduler) startWorker(h *handler, most int, now time.Time) {
 	w := &worker{h: h, since: now}
 	h.workers++
 	s.workers[w] = struct{}{}
-	s.take(w, now)
+	s.take(w, most, now)
 	if s.nextLook.IsZero() {
 		s.nextLook = now.Add(s.limits.Sample)
 		s.wake.timekeeper.ring()
@@ -227,18 +231,30 @@ func (s *scheduler) startWorker(h *handler, now time.Time) {
 }
 
 // take gives a worker what it runs next. This is where a batch is formed: more
-// than one delivery, if more have queued up while all runs were busy.
-func (s *scheduler) take(w *worker, now time.Time) {
-	var d *delivery
-	if w.h.due.len() > 0 {
-		d = w.h.due.pop()
+// than one delivery, if more have queued up while all runs were busy; not more
+// than most. The list that the worker had before is not touched.
+func (s *scheduler) take(w *worker, most int, now time.Time) {
+	h := w.h
+	w.ds, w.spare = w.spare[:0], w.ds
+	if h.groups.len() > 0 {
+		w.group = h.groups.pop()
+		w.group.place = running
+		w.ds = append(w.ds, w.group.parts.next()...)
 	} else {
-		d = w.h.queue.pop()
+		w.ds = append(w.ds, h.pop())
+		for !w.ds[0].alone && len(w.ds) < most && h.due.len()+h.queue.len() > 0 && !h.peek().alone {
+			w.ds = append(w.ds, h.pop())
+		}
 	}
-	d.begin(now)
-	d.event.p.running++
-	w.ds = append(w.ds[:0], d)
-	w.ctx = &runContext{values: s.values, deadline: d.deadline, record: d.event.record, pressed: d.pressed}
+	var deadline time.Time
+	for _, d := range w.ds {
+		d.begin(now)
+		d.event.p.running++
+		if d.deadline.After(deadline) {
+			deadline = d.deadline
+		}
+	}
+	w.ctx = &runContext{values: s.values, deadline: deadline, record: w.ds[0].event.record, pressed: w.ds[0].pressed}
 }
 
 // next gives a worker that has finished something more to do, or takes its slot
@@ -250,9 +266,9 @@ func (s *scheduler) next(w *worker, now time.Time) bool {
 	}
 	more := h.ready() > 0 && !s.draining && !s.yields(w, now)
 	if more {
-		s.take(w, now)
+		s.take(w, h.Batch, now)
 	} else {
-		w.ds, w.ctx = nil, nil
+		w.ds, w.spare, w.ctx = nil, nil, nil
 		h.workers--
 		s.release(h)
 	}

@@ -101,15 +101,22 @@ func (s *simulation) dice(n int) int {
 	return s.rnd.IntN(n)
 }
 
-var simHandlers = []struct {
+var simHandlers = []simHandler{
+	{name: "a", topic: "orders", onFailure: eventmodels.OnFailureDiscard},
+	{name: "b", topic: "orders", onFailure: eventmodels.OnFailureBlock, concurrency: 2},
+	{name: "c", topic: "audit", onFailure: eventmodels.OnFailureDiscard, concurrency: 1},
+	{name: "d", topic: "audit", onFailure: eventmodels.OnFailureSave, concurrency: 3},
+	{name: "g", topic: "audit", onFailure: eventmodels.OnFailureSave, concurrency: 2, batch: 6},
+	{name: "e", topic: "mail", onFailure: eventmodels.OnFailureDiscard, concurrency: 2, batch: 5, atomic: true},
+	{name: "f", topic: "mail", onFailure: eventmodels.OnFailureBlock, concurrency: 1, batch: 7},
+}
+
+type simHandler struct {
 	name, topic string
 	onFailure   eventmodels.OnFailure
 	concurrency int
-}{
-	{"a", "orders", eventmodels.OnFailureDiscard, 0},
-	{"b", "orders", eventmodels.OnFailureBlock, 2},
-	{"c", "audit", eventmodels.OnFailureDiscard, 1},
-	{"d", "audit", eventmodels.OnFailureSave, 3},
+	batch       int
+	atomic      bool
 }
 
 func handlersOf(topic kafka.WireTopic) (all []string) {
@@ -122,35 +129,20 @@ func handlersOf(topic kafka.WireTopic) (all []string) {
 }
 
 // handle is every handler.
-func (m *simMember) handle(ctx context.Context, handler string, concurrency int, msg *eventmodels.Message) error {
+func (m *simMember) handle(ctx context.Context, h *simHandler, ms []*eventmodels.Message) error {
 	s := m.s
-	tp, key := at(msg.Topic, msg.Partition), simKey{msg.Offset, handler}
 	s.mu.Lock()
-	ep := m.owned[tp]
-	if ep == nil || ep.over {
-		if since := m.ended[tp]; time.Since(since) > 0 { // else it was on its way
-			s.fail("%s: %v of %v started %v after its epoch", m.name, key, tp, time.Since(since))
-		}
-		s.mu.Unlock()
-		return nil
-	}
-	engine := simRunning{m.engine, handler}
-	if ep.running[key] || ep.done[key] && !ep.given[key] {
-		s.fail("%s: %v of %v delivered again", m.name, key, tp)
-	}
-	ep.running[key] = true
-	log := s.logs[tp]
-	for ep.isDone(log.records[ep.lowest].Offset, tp.Topic) {
-		ep.lowest++
-	}
-	if here := log.at(msg.Offset); here >= ep.lowest+simSpan {
-		s.fail("%s: record %d of %v is delivered while %d is not done", m.name, here, tp, ep.lowest)
-	}
+	engine := simRunning{m.engine, h.name}
 	s.running[engine]++
-	if n := s.running[engine]; concurrency > 0 && n > concurrency {
-		s.fail("%s: %d of %s at a time", m.name, n, handler)
+	if n := s.running[engine]; h.concurrency > 0 && n > h.concurrency || len(ms) > max(h.batch, 1) {
+		s.fail("%s: %d of %s at a time, and %d events", m.name, n, h.name, len(ms))
 	}
-	took, deaf, result := s.outcome(handler, msg.Attempt)
+	epochs := make([]*simEpoch, len(ms)) // nil: it was on its way when its epoch ended
+	for i, msg := range ms {
+		epochs[i] = m.begin(h, msg)
+	}
+	took, deaf := s.took()
+	result := s.outcome(h, ms)
 	s.mu.Unlock()
 
 	switch {
@@ -168,14 +160,17 @@ func (m *simMember) handle(ctx context.Context, handler string, concurrency int,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.running[engine]--
-	delete(ep.running, key)
-	gaveUp := eventmodels.GetErrorHandling(result) == eventmodels.DoNotRetry
-	if gaveUp && handler == "d" {
-		ep.lettered[key] = true
-	} else if result == nil || gaveUp {
-		ep.done[key] = true
-		ep.given[key] = gaveUp // unless the servers turn out to be away
-		log.done[log.at(msg.Offset)][handler] = true
+	failed, all := eventmodels.SplitBatchError(result, len(ms))
+	for i, msg := range ms {
+		if ep := epochs[i]; ep != nil {
+			err := all
+			if all == nil {
+				err = failed[i]
+			}
+			own := len(ms) == 1 || all == nil
+			undone := h.atomic && len(failed) > 0 && err == nil
+			m.end(ep, h, msg, err, own && !undone)
+		}
 	}
 	return result
 }
@@ -212,31 +207,92 @@ func (m *simMember) sink(ctx context.Context, out []*Outgoing) []error {
 	return errs
 }
 
-// outcome says how a call ends. The caller has the lock.
-func (s *simulation) outcome(handler string, attempt int) (took time.Duration, deaf bool, err error) {
-	took = time.Duration(s.rnd.IntN(300)) * time.Millisecond
-	if s.calm {
-		return 0, false, nil
+// begin notes that an event is handled. It returns nil if it is not the
+// member's any more. The caller has the lock.
+func (m *simMember) begin(h *simHandler, msg *eventmodels.Message) *simEpoch {
+	s := m.s
+	tp, key := at(msg.Topic, msg.Partition), simKey{msg.Offset, h.name}
+	ep := m.owned[tp]
+	if ep == nil || ep.over {
+		if since := m.ended[tp]; time.Since(since) > 0 { // else it was on its way
+			s.fail("%s: %v of %v started %v after its epoch", m.name, key, tp, time.Since(since))
+		}
+		return nil
 	}
+	if ep.running[key] || ep.done[key] && !ep.given[key] {
+		s.fail("%s: %v of %v delivered again", m.name, key, tp)
+	}
+	ep.running[key] = true
+	log := s.logs[tp]
+	for ep.isDone(log.records[ep.lowest].Offset, tp.Topic) {
+		ep.lowest++
+	}
+	if here := log.at(msg.Offset); here >= ep.lowest+simSpan {
+		s.fail("%s: record %d of %v is delivered while %d is not done", m.name, here, tp, ep.lowest)
+	}
+	return ep
+}
+
+// end notes what has become of an event; own says that err is about it. The
+// caller has the lock.
+func (m *simMember) end(ep *simEpoch, h *simHandler, msg *eventmodels.Message, err error, own bool) {
+	tp, key := at(msg.Topic, msg.Partition), simKey{msg.Offset, h.name}
+	delete(ep.running, key)
+	gaveUp := eventmodels.GetErrorHandling(err) == eventmodels.DoNotRetry
+	if !own || err != nil && !gaveUp {
+		return
+	}
+	if gaveUp && h.onFailure == eventmodels.OnFailureSave {
+		ep.lettered[key] = true
+		return
+	}
+	ep.done[key] = true
+	ep.given[key] = gaveUp // unless the servers turn out to be away
+	log := m.s.logs[tp]
+	log.done[log.at(msg.Offset)][h.name] = true
+}
+
+// took says how long a call takes, and whether it hears its context. The
+// caller has the lock.
+func (s *simulation) took() (took time.Duration, deaf bool) {
 	switch {
+	case s.calm || s.chance(30):
+		return 0, false
 	case s.chance(1):
-		took, deaf = time.Duration(s.rnd.IntN(20))*time.Second, true
-	case s.chance(30):
-		took = 0
+		return time.Duration(s.rnd.IntN(20)) * time.Second, true
 	}
+	return time.Duration(s.rnd.IntN(300)) * time.Millisecond, false
+}
+
+// outcome says how a call ends. The caller has the lock.
+func (s *simulation) outcome(h *simHandler, ms []*eventmodels.Message) error {
+	if s.calm {
+		return nil
+	}
+	if len(ms) == 1 || s.chance(50) {
+		return s.failure(h, ms[0].Attempt)
+	}
+	var failed eventmodels.BatchError
+	for i, msg := range ms {
+		failed.Fail(i, s.failure(h, msg.Attempt))
+	}
+	return failed.Err()
+}
+
+func (s *simulation) failure(h *simHandler, attempt int) error {
 	switch {
 	case s.away:
-		err = errAway
+		return errAway
 	case s.chance(5):
-		err = errConflict
-	case s.chance(10) && handler == "d":
-		err = NotBefore(time.Now().Add(time.Duration(s.rnd.IntN(5000)) * time.Millisecond))
+		return errConflict
+	case s.chance(10) && h.name == "d":
+		return NotBefore(time.Now().Add(time.Duration(s.rnd.IntN(5000)) * time.Millisecond))
 	case s.chance(10) && attempt < 4:
-		err = errTest
-	case s.chance(3) && handler != "b": // that would block for good
-		err = eventmodels.SetErrorHandling(errTest, eventmodels.DoNotRetry)
+		return errTest
+	case s.chance(3) && h.onFailure != eventmodels.OnFailureBlock: // that would block for good
+		return eventmodels.SetErrorHandling(errTest, eventmodels.DoNotRetry)
 	}
-	return took, deaf, err
+	return nil
 }
 
 func (ep *simEpoch) isDone(offset int64, topic kafka.WireTopic) bool {
@@ -367,10 +423,8 @@ func (m *simMember) start() {
 	for _, h := range simHandlers {
 		cfg.Handlers = append(cfg.Handlers, &Handler{
 			Name: h.name, Topic: h.topic, WireTopic: kafka.WireTopic(h.topic), OnFailure: h.onFailure,
-			Concurrency: h.concurrency, QueueDepth: 7, Backoff: backoff.Schedule{Min: 100 * time.Millisecond, Max: time.Second},
-			Run: func(ctx context.Context, ms []*eventmodels.Message) error {
-				return m.handle(ctx, h.name, h.concurrency, ms[0])
-			},
+			Concurrency: h.concurrency, Batch: h.batch, Atomic: h.atomic, QueueDepth: 7, Backoff: backoff.Schedule{Min: 100 * time.Millisecond, Max: time.Second},
+			Run: func(ctx context.Context, ms []*eventmodels.Message) error { return m.handle(ctx, &h, ms) },
 		})
 	}
 	e, err := New(cfg)
@@ -519,7 +573,7 @@ func simulate(t *testing.T, seed uint64) {
 		logs: map[kafka.TopicPartition]*simLog{}, running: map[simRunning]int{},
 	}
 	for p := range int32(3) {
-		for _, topic := range []string{"orders", "audit"} {
+		for _, topic := range []string{"orders", "audit", "mail"} {
 			s.logs[at(topic, p)] = &simLog{}
 			s.free = append(s.free, at(topic, p))
 		}

@@ -12,10 +12,14 @@ type HandlerStats struct {
 	// Queued deliveries wait to run; Due are retries among them (they do not
 	// count in the queue's depth).
 	Queued, Due int
-	// Running deliveries, and of these the ones beyond their deadline.
-	Running, Overdue int
+	// QueueFull: no record of the topic is admitted because of this queue.
+	QueueFull bool
+	// Runs is how many calls of the handler are under way, Running how many
+	// deliveries they have, and Overdue how many of these are beyond their
+	// deadline.
+	Runs, Running, Overdue int
 	// Retrying deliveries wait for their time, for the servers' health, for
-	// the sink, or for good (see [Engine.Blocked]).
+	// the sink, for others of their batch, or for good (see [Engine.Blocked]).
 	Retrying int
 	// Backlog is how many records have been fetched that wait for a place in
 	// this handler's queue, or in that of another handler of the topic.
@@ -97,16 +101,26 @@ func (s *scheduler) stats(now time.Time) []HandlerStats {
 	all := make([]HandlerStats, len(s.handlers))
 	at := make(map[*handler]*HandlerStats, len(s.handlers))
 	for i, h := range s.handlers {
-		all[i] = HandlerStats{Handler: h.Handler, Queued: h.queue.len() + h.due.len(), Due: h.due.len(), WaitsForSlot: h.inLine}
+		all[i] = HandlerStats{Handler: h.Handler, Queued: h.queue.len() + h.due.len(), Due: h.due.len(), QueueFull: h.queueFull(), WaitsForSlot: h.inLine}
 		at[h] = &all[i]
 	}
 	for w := range s.workers {
+		if len(w.ds) > 0 {
+			at[w.h].Runs++
+		}
 		for _, d := range w.ds {
 			at[d.h].run(d, now)
 		}
 	}
 	for _, d := range s.retries.h {
 		at[d.h].Retrying++
+	}
+	for _, g := range s.groups {
+		for d := range g.parts.all {
+			if d.place == grouped {
+				at[g.h].Retrying++
+			}
+		}
 	}
 	for _, d := range s.asked {
 		at[d.h].Retrying++

@@ -54,19 +54,17 @@ func (e *Engine) keepTime(ctx context.Context) {
 	}
 }
 
-// lookForOverdue returns the deliveries whose handler has outlived its deadline
-// and that were not reported before.
+// lookForOverdue returns the deliveries, the first one of a batch, whose handler
+// has outlived its deadline and that were not reported before.
 func (s *scheduler) lookForOverdue(now time.Time) []*delivery {
 	var found []*delivery
 	for w := range s.workers {
 		if w.ctx == nil || now.Sub(w.ctx.deadline) < s.limits.Overdue {
 			continue
 		}
-		for _, d := range w.ds {
-			if !d.overdue {
-				d.overdue = true
-				found = append(found, d)
-			}
+		if d := w.ds[0]; !d.overdue {
+			d.overdue = true
+			found = append(found, d)
 		}
 	}
 	return found
@@ -75,7 +73,7 @@ func (s *scheduler) lookForOverdue(now time.Time) []*delivery {
 // planLook says whether there will be another look: not if nothing runs or
 // waits.
 func (s *scheduler) planLook(now time.Time) bool {
-	if len(s.workers) == 0 && s.retries.len() == 0 {
+	if len(s.workers) == 0 && s.retries.len() == 0 && len(s.groups) == 0 {
 		s.nextLook = time.Time{}
 		return false
 	}

@@ -30,6 +30,10 @@ const (
 	// Conflict: a serialization failure, a deadlock, a bounded wait for a
 	// lock.
 	Conflict
+	// Undone: nothing is wrong with the event, but its run has done nothing,
+	// because of other events of its batch or since another partition of the
+	// batch was revoked.
+	Undone
 )
 
 // String returns the constant's name.
@@ -43,6 +47,8 @@ func (r Result) String() string {
 		return "Away"
 	case Conflict:
 		return "Conflict"
+	case Undone:
+		return "Undone"
 	}
 	return fmt.Sprintf("Result(%d)", int(r))
 }
@@ -60,6 +66,10 @@ type Outcome struct {
 
 	OnFailure eventmodels.OnFailure
 	NoRetry   bool
+
+	// Together: several events were run and the error does not say which of
+	// them is to blame. Repeated: they were run once more since then.
+	Together, Repeated bool
 
 	// Conflicts and Aways in a row, this one included.
 	Conflicts, Aways int
@@ -92,6 +102,10 @@ const (
 	Send
 	// Postpone: it has not been tried, but waits for Wait.
 	Postpone
+	// Repeat: the batch is tried once more as it is after Wait.
+	Repeat
+	// Halve: the batch is tried in halves, at once.
+	Halve
 )
 
 // String returns the constant's name.
@@ -111,6 +125,10 @@ func (k VerdictKind) String() string {
 		return "Send"
 	case Postpone:
 		return "Postpone"
+	case Repeat:
+		return "Repeat"
+	case Halve:
+		return "Halve"
 	}
 	return fmt.Sprintf("VerdictKind(%d)", int(k))
 }
@@ -121,7 +139,7 @@ const never = time.Duration(-1)
 // Verdict is what is done with a delivery after an attempt.
 type Verdict struct {
 	Kind VerdictKind
-	// Wait before the next attempt, of RetryAfter, Block and Postpone.
+	// Wait before the next attempt, of RetryAfter, Block, Postpone and Repeat.
 	Wait time.Duration
 	// Uncounted: the attempt is not counted, and the time that it took is
 	// given back.
@@ -142,9 +160,14 @@ func (v Verdict) toSink() bool { return v.Kind == DeadLetter || v.Kind == Send }
 // decide is the one place that says what becomes of a delivery:
 //
 //	success, or an error that is to be ignored         Ack
+//	undone, not by its own fault                       RetryAfter, at once and uncounted
 //	a server is away, one of the first ten in a row    RetryAfter, uncounted; the partition holds
 //	a conflict, one of the first ten in a row          RetryAfter, soon and uncounted
-//	any other failure
+//	any other failure of a batch, uncounted
+//	    that was repeated or is not to be              Halve
+//	    that is to be tried again beyond the deadline  Halve
+//	    for the first time                             Repeat, after the wait
+//	any other failure of an event
 //	    that is not to be tried again                  what OnFailure says
 //	    OnFailureBlock                                 Block, again after the wait
 //	    with time left for the wait                    RetryAfter
@@ -160,18 +183,27 @@ func decide(o Outcome) Verdict {
 	switch {
 	case o.Result == Succeeded || o.Handling == eventmodels.IgnoreError:
 		return Verdict{Kind: Ack}
+	case o.Result == Undone:
+		return Verdict{Kind: RetryAfter, Uncounted: true}
 	case o.Result == Away && o.Aways <= maxAways:
 		return Verdict{Kind: RetryAfter, Wait: o.AwayWait, Uncounted: true, Hold: true}
 	case o.Result == Conflict && o.Conflicts <= maxConflicts:
 		return Verdict{Kind: RetryAfter, Wait: o.ConflictWait, Uncounted: true}
-	case o.NoRetry || o.Handling == eventmodels.DoNotRetry:
-		return giveUp(o.OnFailure)
 	}
+	last := o.NoRetry || o.Handling == eventmodels.DoNotRetry
 	wait, asked := o.Backoff, o.RetryAfter != noRetryAfter
 	if asked {
 		wait = o.RetryAfter
 	}
 	switch {
+	case o.Together:
+		beyond := asked && wait >= o.Remaining && o.OnFailure != eventmodels.OnFailureBlock
+		if last || o.Repeated || beyond {
+			return Verdict{Kind: Halve, Uncounted: true}
+		}
+		return Verdict{Kind: Repeat, Wait: wait, Uncounted: true}
+	case last:
+		return giveUp(o.OnFailure)
 	case o.OnFailure == eventmodels.OnFailureBlock:
 		return Verdict{Kind: Block, Wait: wait}
 	case wait < o.Remaining:

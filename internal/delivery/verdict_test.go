@@ -33,11 +33,22 @@ func TestDecide(t *testing.T) {
 	}
 	rows := []row{
 		{"success", func(o Outcome) bool { return o.Result == Succeeded }, verdict(Verdict{Kind: Ack})},
+		{"undone", func(o Outcome) bool { return o.Result == Undone && o.Handling != eventmodels.IgnoreError }, verdict(Verdict{Kind: RetryAfter, Uncounted: true})},
 		{"ignored", func(o Outcome) bool { return o.Handling == eventmodels.IgnoreError }, verdict(Verdict{Kind: Ack})},
 		{"one of the first ten times away", func(o Outcome) bool { return o.Result == Away && o.Aways < 11 },
 			verdict(Verdict{Kind: RetryAfter, Wait: awayWait, Uncounted: true, Hold: true})},
 		{"one of the first ten conflicts", func(o Outcome) bool { return o.Result == Conflict && o.Conflicts < 11 },
 			verdict(Verdict{Kind: RetryAfter, Wait: conflictWait, Uncounted: true})},
+		{"batch, repeated", func(o Outcome) bool { return o.Together && o.Repeated }, verdict(Verdict{Kind: Halve, Uncounted: true})},
+		{"batch, not to be repeated", func(o Outcome) bool {
+			return o.Together && (o.NoRetry || o.Handling == eventmodels.DoNotRetry)
+		}, verdict(Verdict{Kind: Halve, Uncounted: true})},
+		{"batch, told when, too late", func(o Outcome) bool {
+			return o.Together && o.RetryAfter >= 0 && o.RetryAfter >= o.Remaining && o.OnFailure != eventmodels.OnFailureBlock
+		}, verdict(Verdict{Kind: Halve, Uncounted: true})},
+		{"batch, told when", func(o Outcome) bool { return o.Together && o.RetryAfter >= 0 },
+			func(o Outcome) Verdict { return Verdict{Kind: Repeat, Wait: o.RetryAfter, Uncounted: true} }},
+		{"batch", func(o Outcome) bool { return o.Together }, verdict(Verdict{Kind: Repeat, Wait: backoffWait, Uncounted: true})},
 		{"WithRetrying(false)", func(o Outcome) bool { return o.NoRetry }, gaveUp},
 		{"DoNotRetry", func(o Outcome) bool { return o.Handling == eventmodels.DoNotRetry }, gaveUp},
 		{"block, told when", func(o Outcome) bool {
@@ -54,28 +65,31 @@ func TestDecide(t *testing.T) {
 	}
 	hits := make([]int, len(rows))
 	combinations := 0
-	for result := Succeeded; result <= Conflict; result++ {
+	for result := Succeeded; result <= Undone; result++ {
 		for handling := eventmodels.RetryUntilTimeout; handling <= eventmodels.IgnoreError; handling++ {
 			for onFailure := eventmodels.OnFailureDiscard; onFailure <= eventmodels.OnFailureSave; onFailure++ {
 				for _, noRetry := range []bool{false, true} {
 					for _, after := range []time.Duration{noRetryAfter, 0, time.Second, 5 * time.Second, time.Hour} {
 						for _, conflicts := range []int{0, 1, 10, 11, 100} {
 							for _, left := range []time.Duration{-time.Second, 0, 1, time.Second, 2 * time.Second, 5 * time.Second, backoffWait, backoffWait + 1, time.Minute} {
-								o := Outcome{
-									Result: result, Handling: handling, RetryAfter: after, OnFailure: onFailure, NoRetry: noRetry,
-									Conflicts: conflicts, Aways: conflicts, Remaining: left,
-									Backoff: backoffWait, AwayWait: awayWait, ConflictWait: conflictWait, LeastBackoff: time.Second,
-								}
-								combinations++
-								for i, r := range rows {
-									if !r.is(o) {
-										continue
+								for batch := range 4 {
+									o := Outcome{
+										Result: result, Handling: handling, RetryAfter: after, OnFailure: onFailure, NoRetry: noRetry,
+										Together: batch&1 != 0, Repeated: batch&2 != 0,
+										Conflicts: conflicts, Aways: conflicts, Remaining: left,
+										Backoff: backoffWait, AwayWait: awayWait, ConflictWait: conflictWait, LeastBackoff: time.Second,
 									}
-									hits[i]++
-									if got, want := decide(o), r.want(o); got != want {
-										t.Fatalf("%s: %+v\n got %+v\nwant %+v", r.when, o, got, want)
+									combinations++
+									for i, r := range rows {
+										if !r.is(o) {
+											continue
+										}
+										hits[i]++
+										if got, want := decide(o), r.want(o); got != want {
+											t.Fatalf("%s: %+v\n got %+v\nwant %+v", r.when, o, got, want)
+										}
+										break
 									}
-									break
 								}
 							}
 						}
@@ -159,8 +173,8 @@ func TestResultOf(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	for want, s := range map[string]fmt.Stringer{
-		"Succeeded": Succeeded, "Failed": Failed, "Away": Away, "Conflict": Conflict, "Result(9)": Result(9),
-		"Ack": Ack, "RetryAfter": RetryAfter, "DeadLetter": DeadLetter, "Drop": Drop, "Block": Block, "VerdictKind(0)": VerdictKind(0),
+		"Succeeded": Succeeded, "Failed": Failed, "Away": Away, "Conflict": Conflict, "Undone": Undone, "Result(9)": Result(9),
+		"Ack": Ack, "RetryAfter": RetryAfter, "DeadLetter": DeadLetter, "Drop": Drop, "Block": Block, "Repeat": Repeat, "Halve": Halve, "VerdictKind(0)": VerdictKind(0),
 		"Retrying": BlockRetrying, "Stuck": BlockStuck, "none": BlockReason(0),
 	} {
 		if s.String() != want {

@@ -20,10 +20,19 @@ type worker struct {
 	// since is when it took its slot, or last looked whether others want it.
 	since time.Time
 
+	// group is the one whose part ds is, if it is one. Like ds.
+	group *group
+	// spare is where the next ds goes.
+	spare []*delivery
+
 	// What follows is its goroutine's own.
+
+	// ms are those of the deliveries that can be decoded, errs says why others
+	// cannot.
 	ms     []*eventmodels.Message
+	errs   []error
 	ended  attempt
-	report []settled
+	judged []judgement
 }
 
 // work is a worker's goroutine.
@@ -62,23 +71,24 @@ func (e *Engine) exited(w *worker) {
 	e.mu.Unlock()
 }
 
-// run makes one attempt.
+// run makes one attempt with the events that can be decoded; if none can, the
+// handler is not called.
 func (e *Engine) run(w *worker) {
-	w.ms = w.ms[:0]
+	w.ms, w.errs = w.ms[:0], w.errs[:0]
 	w.ended = attempt{}
 	for _, d := range w.ds {
 		m, err := d.messageFor(&e.cfg)
-		if err != nil {
-			w.ended.err = err
+		if err == nil {
+			w.ms = append(w.ms, m)
 		}
-		w.ms = append(w.ms, m)
+		w.errs = append(w.errs, err)
 	}
-	if w.ended.err == nil {
+	if len(w.ms) > 0 {
 		w.ended.err = w.ctx.interrupted() // its epoch has ended meanwhile
-	}
-	if w.ended.err == nil {
-		w.ended.ran = true
-		w.ended.err = runSafely(w)
+		if w.ended.err == nil {
+			w.ended.ran = true
+			w.ended.err = runSafely(w)
+		}
 	}
 	w.ctx.end(nil)
 	w.ended.ended = time.Now()
@@ -97,31 +107,15 @@ func runSafely(w *worker) (err error) {
 // deliveries; if there are none for this worker it has no slot any more. The
 // lock is taken once.
 func (e *Engine) finish(w *worker) (more bool) {
-	finished := w.ds
-	var single [1]*delivery
-	if len(finished) == 1 {
-		single[0] = finished[0] // w.ds is overwritten by what comes next
-		finished = single[:]
-	}
-	w.report = w.report[:0]
-	var v Verdict
-	for _, d := range finished {
-		v = e.judge(d, &w.ended)
-	}
+	finished := w.ds // take uses other memory
+	e.judgeAll(w)
 	started, now := finished[0].started, w.ended.ended
 
 	e.mu.Lock()
-	for _, d := range finished {
-		w.report = append(w.report, e.s.record(d, v, w.ended.err, now))
-	}
+	e.s.recordAll(w, now)
 	more = e.s.next(w, now)
 	e.unlock()
 
-	for i, d := range finished {
-		e.observe(d, w.report[i], &w.ended, now.Sub(started))
-		if w.ended.err != nil && w.report[i].counts {
-			e.reportFailure(d, v, w.report[i], &w.ended)
-		}
-	}
+	e.observeRun(w, finished, now.Sub(started))
 	return more
 }

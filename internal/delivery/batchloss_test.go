@@ -1,0 +1,450 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/kafka"
+)
+
+// What is nobody's fault splits no batch and counts nothing: ten minutes
+// without a server, and conflicts.
+func TestNobodysFaultSplitsNoBatch(t *testing.T) {
+	for _, err := range []error{errAway, errTest, errConflict} {
+		t.Run(err.Error(), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := newFixture(t)
+				var o outage
+				f.cfg.Fault, f.cfg.Healthy = faultOf, o.healthy
+				conflicts := 0
+				_, calls := f.handleBatch("invoice", "orders", 30, func(_ context.Context, ms []*eventmodels.Message) error {
+					crowd(ms)
+					switch {
+					case len(ms) == 1 && ms[0].Offset == 0:
+					case err == errConflict:
+						if conflicts++; conflicts <= maxConflicts {
+							return err
+						}
+					case o.away.Load():
+						return err
+					}
+					return nil
+				})
+				tp := at("orders", 0)
+				f.produce(tp, 31)
+				f.start(tp)
+				f.settle(500 * time.Millisecond)
+				o.away.Store(err != errConflict)
+				f.settle(10 * time.Minute)
+				o.away.Store(false)
+				f.settle(10 * time.Minute)
+				f.wantCommitted(tp, 31)
+				f.wantLogged(0, "discarded")
+				if err == errTest {
+					// It looks like the events' fault, so they are isolated; they
+					// are not given up.
+					f.stop()
+					return
+				}
+				for i, c := range calls.all {
+					if i > 0 && (len(c.offsets) != 30 || c.attempts[7] != 1) {
+						t.Errorf("call %d: %+v", i, c)
+					}
+				}
+				f.stop()
+			})
+		})
+	}
+}
+
+// The eleventh conflict in a row counts: batches that deadlock with each other
+// become smaller.
+func TestConflictsSplitABatchInTheEnd(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.cfg.Fault = faultOf
+		h, _ := f.handleBatch("invoice", "orders", 30, func(_ context.Context, ms []*eventmodels.Message) error {
+			crowd(ms)
+			if len(ms) > 4 {
+				return errConflict
+			}
+			return nil
+		})
+		h.Timeout = 3 * time.Second
+		tp := at("orders", 0)
+		f.produce(tp, 31)
+		f.start(tp)
+		f.settle(time.Minute)
+		f.wantCommitted(tp, 31)
+		f.wantLogged(0, "discarded")
+		f.stop()
+	})
+}
+
+// The deadline of a batch is the latest of its events'. An event that has used
+// up its time in a batch has it again alone.
+func TestDeadlineOfABatch(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFixture(t)
+		h, calls := f.handleBatch("invoice", "orders", 30, func(ctx context.Context, ms []*eventmodels.Message) error {
+			crowd(ms)
+			switch i := has(ms, 2); {
+			case i >= 0 && ms[i].Attempt == 1 && len(ms) == 3:
+				return &eventmodels.BatchError{Errors: map[int]error{i: eventmodels.RetryAfter(errTest, time.Second)}}
+			case i >= 0:
+				<-ctx.Done() // hangs
+				return ctx.Err()
+			case has(ms, 4) == 0:
+				time.Sleep(1500 * time.Millisecond) // the retry comes to a batch
+			}
+			return nil
+		})
+		h.Timeout = 10 * time.Second
+		tp := at("orders", 0)
+		f.produce(tp, 4)
+		f.start(tp)
+		f.settle(1500 * time.Millisecond)
+		f.produce(tp, 1)
+		f.settle(0)
+		f.produce(tp, 2)
+		f.settle(time.Hour)
+		calls.want(`
+			0: 0
+			1: 1-3
+			1.5: 4
+			3: 2#2 5-6
+			15: 2#2 5-6
+			25: 2#2
+			33: 5-6`)
+		var deadlines []float64
+		for _, c := range calls.all[3:] {
+			deadlines = append(deadlines, c.deadline.Seconds())
+		}
+		// Alone it has the 8 s again that it had at 3 s.
+		if fmt.Sprint(deadlines) != "[13 25 33 43]" {
+			t.Errorf("deadlines %v", deadlines)
+		}
+		f.wantCommitted(tp, 7)
+		f.wantLogged(1, "discarded")
+		f.stop()
+	})
+}
+
+// A record that cannot be decoded does not fail its batch.
+func TestUndecodableInABatch(t *testing.T) {
+	for _, atomic := range []bool{false, true} {
+		bubble(t, func(t *testing.T) {
+			f := newFixture(t)
+			f.cfg.Decode = func(r *kafka.Record) (*eventmodels.Message, error) {
+				if r.Offset%10 == 5 {
+					return nil, errTest
+				}
+				return decode(r)
+			}
+			h, calls := f.handleBatch("invoice", "orders", 10, func(_ context.Context, ms []*eventmodels.Message) error {
+				crowd(ms)
+				if i := has(ms, 7); i >= 0 {
+					return &eventmodels.BatchError{Errors: map[int]error{i: eventmodels.SetErrorHandling(errTest, eventmodels.DoNotRetry)}}
+				}
+				return nil
+			})
+			h.Atomic = atomic
+			tp := at("orders", 0)
+			f.produce(tp, 31)
+			f.start(tp)
+			f.settle(time.Minute)
+			again := ""
+			if atomic {
+				again = "1: 1-4 6 8-10"
+			}
+			calls.want(`
+				0: 0
+				1: 1-4 6-10
+				` + again + `
+				1: 11-14 16-20
+				1: 21-24 26-30`)
+			f.wantCommitted(tp, 31)
+			f.wantLogged(4, "discarded")
+			f.stop()
+		})
+	}
+}
+
+// An error that is to be ignored, or that says that it was done before, takes
+// the whole batch for done.
+func TestBatchIsIgnored(t *testing.T) {
+	for _, err := range []error{eventmodels.SetErrorHandling(errTest, eventmodels.IgnoreError), fmt.Errorf("marks: %w", eventmodels.ErrAlreadyProcessed)} {
+		bubble(t, func(t *testing.T) {
+			f := newFixture(t)
+			failed := 0
+			f.cfg.Observer.Failed = func(*Handler, error) { failed++ }
+			_, calls := f.handleBatch("invoice", "orders", 30, func(_ context.Context, ms []*eventmodels.Message) error {
+				crowd(ms)
+				if len(ms) > 1 {
+					return err
+				}
+				return nil
+			})
+			tp := at("orders", 0)
+			f.produce(tp, 31)
+			f.start(tp)
+			f.settle(time.Minute)
+			calls.want(`
+				0: 0
+				1: 1-30`)
+			f.wantCommitted(tp, 31)
+			f.stop()
+			if failed > 1 {
+				t.Errorf("%d failures of one call", failed)
+			}
+		})
+	}
+}
+
+// twoPartitions starts a batch handler with a batch of two partitions, in equal
+// shares. run is called with it.
+func twoPartitions(t *testing.T, run func(ctx context.Context, ms []*eventmodels.Message) error) (*fixture, *batches) {
+	f := newFixture(t)
+	_, calls := f.handleBatch("invoice", "orders", 30, func(ctx context.Context, ms []*eventmodels.Message) error {
+		if len(ms) == 1 && ms[0].Offset == 0 && ms[0].Attempt == 1 && ms[0].Partition == 2 {
+			time.Sleep(time.Second)
+			return nil
+		}
+		return run(ctx, ms)
+	})
+	f.produce(at("orders", 2), 1)
+	f.start(at("orders", 0), at("orders", 1), at("orders", 2))
+	f.settle(0)
+	f.produce(at("orders", 0), 10)
+	f.settle(0)
+	f.produce(at("orders", 1), 10)
+	return f, calls
+}
+
+// While a batch runs one of its partitions is revoked or lost: what it fails
+// with then is not the fault of the other's events, which are run again, and
+// what it succeeds with counts for those that are ours.
+func TestOnePartitionOfARunningBatchGoes(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		for _, succeeds := range []bool{false, true} {
+			t.Run(fmt.Sprintf("lost=%v succeeds=%v", lost, succeeds), func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					first := true
+					f, calls := twoPartitions(t, func(ctx context.Context, ms []*eventmodels.Message) error {
+						if !first {
+							return nil
+						}
+						first = false
+						<-ctx.Done()
+						if succeeds {
+							return nil
+						}
+						return eventmodels.SetErrorHandling(ctx.Err(), eventmodels.DoNotRetry)
+					})
+					f.settle(2 * time.Second)
+					tp := at("orders", 1)
+					began := f.began.Add(2 * time.Second)
+					if lost {
+						f.lose(f.engine, tp)
+					} else {
+						ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+						f.revoke(ctx, f.engine, tp)
+						cancel()
+					}
+					again := fmt.Sprintf("%.4g: 0-9", 2+time.Since(began).Seconds())
+					f.settle(time.Minute)
+					if succeeds {
+						again = ""
+					}
+					calls.want(`
+						0: 0
+						1: 0-9 0-9
+						` + again)
+					f.wantCommitted(at("orders", 0), 10)
+					if got := f.committedAt(tp); got != 0 && (lost || !succeeds) {
+						t.Errorf("committed %d of what is not ours", got)
+					}
+					f.wantLogged(0, "discarded")
+					f.stop()
+				})
+			})
+		}
+	}
+}
+
+// grouped counts the members of batches that have failed.
+func (f *fixture) grouped() (n int) {
+	f.engine.mu.Lock()
+	defer f.engine.mu.Unlock()
+	for _, g := range f.engine.s.groups {
+		for range g.parts.all {
+			n++
+		}
+	}
+	return n
+}
+
+// A partition is revoked, or read again from an earlier offset, while a batch
+// with its events waits, half of it isolated: the others go on without them,
+// and its own come again.
+func TestSplitBatchLosesAPartition(t *testing.T) {
+	for _, rewound := range []bool{false, true} {
+		t.Run(fmt.Sprintf("rewound=%v", rewound), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				runs := 0
+				got := map[string]int{}
+				f, _ := twoPartitions(t, func(_ context.Context, ms []*eventmodels.Message) error {
+					runs++
+					for _, m := range ms {
+						if len(ms) > 1 && m.Partition == 0 && m.Offset == 2 {
+							return errTest
+						}
+					}
+					for _, m := range ms {
+						got[fmt.Sprint(m.Partition, "/", m.Offset)]++
+					}
+					return nil
+				})
+				f.settle(1500 * time.Millisecond) // it waits for its repetition
+				tp := at("orders", 1)
+				if rewound {
+					f.seek(tp, 5)
+				} else {
+					f.revoke(context.Background(), f.engine, tp)
+				}
+				f.settle(0)
+				if n, want := f.grouped(), map[bool]int{true: 15, false: 10}[rewound]; n != want {
+					t.Errorf("%d events are left of the batch, want %d", n, want)
+				}
+				f.settle(10 * time.Second)
+				if !rewound {
+					f.assign(f.engine, tp)
+				}
+				f.settle(time.Minute)
+				f.wantCommitted(at("orders", 0), 10)
+				f.wantCommitted(tp, 10)
+				if len(got) != 20 {
+					t.Errorf("%d events: %v", len(got), slices.Sorted(maps.Keys(got)))
+				}
+				for key, n := range got {
+					if n != 1 {
+						t.Errorf("%s succeeded %d times", key, n)
+					}
+				}
+				if n := f.grouped(); n != 0 {
+					t.Errorf("%d events are still in a batch", n)
+				}
+				f.stop()
+			})
+		})
+	}
+}
+
+// While a server is away that only the events of one partition need, a batch
+// with events of two waits; the other partition is revoked and comes back.
+func TestHeldBatchLosesAPartition(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var o outage
+		f := newFixture(t)
+		f.cfg.Fault, f.cfg.Healthy = faultOf, o.healthy
+		_, calls := f.handleBatch("invoice", "orders", 30, func(_ context.Context, ms []*eventmodels.Message) error {
+			crowd(ms)
+			if o.away.Load() {
+				return errAway
+			}
+			return nil
+		})
+		zero, one := at("orders", 0), at("orders", 1)
+		f.produce(zero, 6)
+		f.start(zero, one)
+		f.settle(0)
+		f.produce(one, 6)
+		f.settle(500 * time.Millisecond)
+		o.away.Store(true)
+		f.settle(time.Minute)
+		for _, tp := range []kafka.TopicPartition{zero, one} {
+			f.revoke(context.Background(), f.engine, tp)
+			f.settle(time.Second)
+			f.assign(f.engine, tp)
+			f.settle(time.Minute)
+		}
+		o.away.Store(false)
+		f.settle(time.Minute)
+		f.wantCommitted(zero, 6)
+		f.wantCommitted(one, 6)
+		for _, c := range calls.all {
+			for i, n := range c.attempts {
+				if n != 1 {
+					t.Errorf("attempt %d of %d", n, c.offsets[i])
+				}
+			}
+		}
+		f.wantLogged(0, "discarded")
+		f.stop()
+	})
+}
+
+// The final verdicts of several events of a batch wait for the prober, and one
+// of their partitions goes meanwhile; then the servers turn out to be away.
+func TestMembersOfABatchAreAsked(t *testing.T) {
+	for _, away := range []bool{false, true} {
+		bubble(t, func(t *testing.T) {
+			answer := make(chan error)
+			bad := true
+			dropped := 0
+			f := newFixture(t)
+			f.cfg.Healthy = func(ctx context.Context) error {
+				select {
+				case err := <-answer:
+					return err
+				case <-ctx.Done():
+					return nil
+				}
+			}
+			f.cfg.Observer.Dropped = func(*Handler) { dropped++ }
+			f.handleBatch("invoice", "orders", 30, func(_ context.Context, ms []*eventmodels.Message) error {
+				crowd(ms)
+				var failed eventmodels.BatchError
+				for i, m := range ms {
+					if bad && m.Offset%2 == 1 {
+						failed.Fail(i, eventmodels.SetErrorHandling(errTest, eventmodels.DoNotRetry))
+					}
+				}
+				return failed.Err()
+			})
+			zero, one := at("orders", 0), at("orders", 1)
+			f.produce(zero, 11)
+			f.start(zero, one)
+			f.settle(0)
+			f.produce(one, 10)
+			f.settle(1500 * time.Millisecond)
+			f.revoke(context.Background(), f.engine, one)
+			f.settle(time.Second)
+			bad = false
+			if away {
+				answer <- errAway
+			} else {
+				answer <- nil
+			}
+			f.settle(time.Second)
+			if away {
+				answer <- nil
+			}
+			f.settle(time.Second)
+			f.wantCommitted(zero, 11)
+			if want := map[bool]int{true: 0, false: 5}[away]; dropped != want {
+				t.Errorf("away %v: %d dropped, want %d", away, dropped, want)
+			}
+			f.assign(f.engine, one)
+			f.settle(time.Minute)
+			f.wantCommitted(one, 10)
+			f.wantLogged(dropped, "discarded")
+			f.stop()
+		})
+	}
+}
