@@ -94,7 +94,7 @@ func TestBatchWithUndecodable(t *testing.T) {
 				}
 				return c.err
 			})
-			err := h.(BatchHandlerInterface).HandleBatch(context.Background(), messages())
+			err := h.HandleBatch(context.Background(), messages())
 			failed, all := SplitBatchError(err, 3)
 			if c.positions == nil {
 				if all == nil || failed != nil {

@@ -17,6 +17,10 @@ func (s *suite[ID, TX, DB]) exactlyOnce(t *testing.T) {
 	t.Run("RolledBack", s.rolledBack)
 	t.Run("SwallowedError", s.swallowedError)
 	t.Run("DeferredConstraint", s.deferredConstraint)
+	t.Run("Batches", s.onceInBatches)
+	if s.h.Concurrent {
+		t.Run("OverlappingBatches", s.overlappingBatches)
+	}
 	t.Run("CrashAndStall", s.onceThroughCrash)
 }
 

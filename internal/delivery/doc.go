@@ -16,6 +16,7 @@
 //	scheduler.go admission.go finish.go hold.go flow.go     the state machine over them
 //	deadline.go panic.go    the context and the panics of handlers
 //	engine.go assignments.go drain.go                       life cycle
+//	parts.go group.go judgement.go      batches that fail: how they are taken apart, where they wait, what each event gets
 //	sink.go postpone.go     deliveries that are done when something is written, or not run yet
 //	poller.go committer.go timekeeper.go prober.go worker.go    the goroutines
 //	observer.go report.go stats.go                          seeing it work
@@ -41,6 +42,7 @@
 //	running   in the hands of a worker; holds a slot
 //	waiting   in the heap of retries, also if Run has postponed it; holds neither a slot nor a place in a queue
 //	parked    with its partition, which is held until the servers answer
+//	grouped   in a batch that has failed, which waits, is parked, due or running with others of its members
 //	asked     with the prober: its final verdict waits for the servers' health
 //	sent      with the sink, or waiting for it: its letter, or what Run has handed over, is to be written
 //	stuck     blocked for good (no more attempts), until the partition moves or the process restarts
@@ -53,9 +55,26 @@
 //	timekeeper    one per engine: makes retries due, notices handlers that outlive their deadline, samples gauges
 //	sink          one per engine with Config.Sink: hands it what is to be written, again until it is
 //	prober        one per engine with Config.Healthy: asks it, for all who wait for the answer
-//	workers       one per running delivery: live while their handler has work and they have a slot
+//	workers       one per delivery or batch that runs: live while their handler has work and they have a slot
 //
 // Assigned, Revoked, Lost, Drain and Stop run on the caller's goroutine.
+//
+// # Batches
+//
+// A batch is what has queued up while all runs that are allowed were busy: the
+// first runs of an idle handler have one event each. When a batch fails and the
+// error does not say by which event (eventmodels.BatchError), it becomes a
+// group, which keeps its members to itself: it runs once more as it is, and
+// then in halves, in order, until each event that fails stands alone. Only an
+// event that has run alone, or that the error names, has a verdict of its own
+// and is counted; then it leaves the group, and so does what is revoked or
+// replaced. What is nobody's fault (a server away, a conflict, a partition of
+// the batch that is lost while it runs) is tried again by the same group
+// without a step further. Time that is not counted is given back. A group holds
+// no slot while it waits.
+//
+// An event that has failed alone runs alone from then on. If the servers turn
+// out to be away when its final verdict is asked about, that is forgotten.
 //
 // # On the way to the sink
 //
@@ -86,8 +105,7 @@
 //
 // # Rooms
 //
-// Batches: a worker takes a slice of deliveries and hands a slice of messages
-// to Handler.Run; scheduler.take decides how many. Ordering: queue.go is one
-// unordered lane; lanes take its place behind the same methods.
+// Ordering: queue.go is one unordered lane; lanes take its place behind the
+// same methods.
 // Pausing a handler: another reason for scheduler.runnable to say no.
 package delivery
