@@ -44,7 +44,7 @@ func TestCredentials(t *testing.T) {
 	}
 	for _, text := range []string{"sha256:alice:wrong-secret", "sha256:bob:wrong-secret", "plain:alice:wrong-secret"} {
 		err := start(text)
-		if err == nil || !errors.Is(err, events.ErrUnreachable) || !strings.Contains(strings.ToLower(err.Error()), "sasl") {
+		if err == nil || !errors.Is(err, events.ErrAuthentication) || !strings.Contains(strings.ToLower(err.Error()), "sasl") {
 			t.Errorf("%s: %v", text, err)
 		} else if strings.Contains(err.Error(), "secret") {
 			t.Errorf("the error holds the password: %v", err)

@@ -33,6 +33,14 @@ const (
 	ErrTooBig errors.String = "event is too big"
 	// ErrUnreachable is the error of StartConsuming when no broker answers.
 	ErrUnreachable errors.String = "no Kafka broker answers"
+	// ErrAuthentication is the error of StartConsuming, CatchUpProduce, Produce
+	// and CreateTopics when the brokers refuse the SASL credentials that
+	// Configure was given, or want others.
+	ErrAuthentication errors.String = "the Kafka brokers refuse the credentials; check the saslMechanism given to Configure"
+	// ErrCertificate is the error of StartConsuming, CatchUpProduce, Produce
+	// and CreateTopics when a broker's TLS certificate cannot be trusted, or
+	// the brokers refuse the certificate of this process.
+	ErrCertificate errors.String = "TLS certificates do not fit; check the tlsConfig given to Configure, and the brokers' certificates"
 )
 
 // UnregisteredTopicsError names the topics that were not announced.

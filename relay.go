@@ -16,6 +16,10 @@ import (
 	"github.com/seed46dd6f11/events/internal/kafka/lanes"
 )
 
+// letInTimeout is how long CatchUpProduce waits to be told that the brokers do
+// not let this process in.
+const letInTimeout = 2 * time.Second
+
 // limitTimeout bounds the question for a topic's size limit.
 const limitTimeout = 10 * time.Second
 
@@ -52,13 +56,18 @@ type relayRun struct {
 // last pass (of at most 10 s), behind consumers that stop at the same time, and
 // releases the lease.
 //
-// The error says at once if the Library is not configured, has no database
-// ([ErrNoDatabase]) or runs a relay already ([ErrAlreadyStarted]), or if the
-// outbox cannot be read. Brokers that do not answer are no error: the relay
-// tries again until they do.
+// The error says if the Library is not configured, has no database
+// ([ErrNoDatabase]) or runs a relay already ([ErrAlreadyStarted]), if the
+// outbox cannot be read, or if the brokers refuse the credentials
+// ([ErrAuthentication]) or certificates do not fit ([ErrCertificate]). Brokers
+// that do not answer are no error (they are waited for for 2 s at most): the
+// relay tries again until they do.
 func (l *Library[ID, TX, DB]) CatchUpProduce(ctx context.Context, sleepTime time.Duration, batchSize int) (chan struct{}, error) {
 	relay, err := l.newRelay(sleepTime, batchSize)
 	if err != nil {
+		return nil, fmt.Errorf("CatchUpProduce: %w", err)
+	}
+	if err := l.letIn(ctx); err != nil {
 		return nil, fmt.Errorf("CatchUpProduce: %w", err)
 	}
 	run := &relayRun{relay: relay, stop: make(chan struct{}), done: make(chan struct{})}
@@ -92,6 +101,18 @@ func (l *Library[ID, TX, DB]) CatchUpProduce(ctx context.Context, sleepTime time
 		}
 	}()
 	return run.done, nil
+}
+
+// letIn returns an error if the brokers do not let this process in, as they
+// will not by themselves. That they are away is no error.
+func (l *LibraryNoDB) letIn(ctx context.Context) error {
+	client, err := l.kafkaClient()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, letInTimeout)
+	defer cancel()
+	return refusal(client.Ping(ctx))
 }
 
 // begin makes run the running one.

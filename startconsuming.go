@@ -11,6 +11,7 @@ import (
 	"github.com/seed46dd6f11/events/eventdb"
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/backoff"
+	"github.com/seed46dd6f11/events/internal/kafka"
 )
 
 // reachTimeout is how long StartConsuming waits for a broker to answer.
@@ -52,8 +53,8 @@ type consumption struct {
 // The error says what is wrong before anything is started: not configured, a
 // second call ([ErrAlreadyStarted]), an exactly-once handler without database
 // ([ErrNoDatabase]), topics that were not announced ([UnregisteredTopicError]),
-// no broker that answers ([ErrUnreachable]) or wrong credentials. After an
-// error StartConsuming can be called again. What fails later is logged and
+// no broker that answers ([ErrUnreachable]), wrong credentials
+// ([ErrAuthentication]) or TLS certificates ([ErrCertificate]). After an error StartConsuming can be called again. What fails later is logged and
 // tried again. If ctx ends before the handlers are ready, that is no error:
 // started stays open, and stopped closes.
 func (l *Library[ID, TX, DB]) StartConsuming(ctx context.Context) (started chan struct{}, stopped chan struct{}, err error) {
@@ -159,7 +160,22 @@ func (l *Library[ID, TX, DB]) reach(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
 	if err := client.Ping(limited); err != nil {
+		if refused := refusal(err); refused != nil {
+			return refused
+		}
 		return errors.Join(ErrUnreachable, err)
+	}
+	return nil
+}
+
+// refusal gives the refusal of a connection a type that users can tell apart;
+// nil if err is something else.
+func refusal(err error) error {
+	switch {
+	case kafka.CredentialsRefused(err):
+		return errors.Join(ErrAuthentication, err)
+	case kafka.CertificateRefused(err):
+		return errors.Join(ErrCertificate, err)
 	}
 	return nil
 }

@@ -15,8 +15,11 @@ type TLSConfig struct {
 
 // UnmarshalJSON reads the fields of [tls.Config] that JSON can hold, by their
 // Go names, and one more: with "DelayHostnameValidation": true the server's
-// certificate is verified after the handshake instead of during it, chain and
-// host name alike, against RootCAs and ServerName.
+// certificate is verified by the library at the end of the handshake instead
+// of by crypto/tls in the middle of it: chain, validity and host name alike,
+// against RootCAs, and ServerName or the name or address that was dialed. What
+// JSON cannot hold, as RootCAs and Certificates, can be set on Config
+// afterwards.
 func (c *TLSConfig) UnmarshalJSON(text []byte) error {
 	config := new(tls.Config)
 	if err := json.Unmarshal(text, config); err != nil {
@@ -34,22 +37,31 @@ func (c *TLSConfig) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// verify does what the handshake did not.
+// verify does what the handshake did not. config is the one that was read,
+// which may have been cloned since, by the library for each connection: the
+// name of the connection's own clone comes with its state. A server whose
+// address is an IP address is not told a name, and then it is not in the state,
+// unless the library has put it there.
 func verify(config *tls.Config, state tls.ConnectionState) error {
 	if len(state.PeerCertificates) == 0 {
 		return errors.New("the server has sent no certificate")
 	}
-	name := config.ServerName
+	name := state.ServerName
 	if name == "" {
-		name = state.ServerName
+		name = config.ServerName
 	}
 	if name == "" {
-		return errors.New("the host name of the server's certificate cannot be verified without a name; set ServerName, or dial by name")
+		return errors.New("the host name of the server's certificate cannot be verified without a name; set ServerName")
 	}
 	options := x509.VerifyOptions{Roots: config.RootCAs, DNSName: name, Intermediates: x509.NewCertPool()}
+	if config.Time != nil {
+		options.CurrentTime = config.Time()
+	}
 	for _, certificate := range state.PeerCertificates[1:] {
 		options.Intermediates.AddCert(certificate)
 	}
-	_, err := state.PeerCertificates[0].Verify(options)
-	return err
+	if _, err := state.PeerCertificates[0].Verify(options); err != nil {
+		return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
+	}
+	return nil
 }

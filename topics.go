@@ -75,6 +75,9 @@ func (l *LibraryNoDB) ensureTopics(ctx context.Context, client *kafka.Client, to
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = errors.Join(ErrTopicCreationTimeout, err)
 	}
+	if refused := refusal(err); refused != nil {
+		return refused
+	}
 	return err
 }
 

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"sort"
@@ -173,6 +172,13 @@ func quoteKey(key []byte) string {
 	return strconv.Quote(string(key))
 }
 
+// CredentialsRefused says whether err is a broker's refusal to let this process
+// in with its SASL credentials.
+func CredentialsRefused(err error) bool {
+	return errors.Is(err, kerr.SaslAuthenticationFailed) || errors.Is(err, kerr.UnsupportedSaslMechanism) ||
+		errors.Is(err, kerr.IllegalSaslState)
+}
+
 // explain adds what to do to an error of talking to the brokers.
 func (c Config) explain(op string, err error) error {
 	if err == nil {
@@ -182,18 +188,15 @@ func (c Config) explain(op string, err error) error {
 		return ErrClosed
 	}
 	var hint string
-	var unknownAuthority x509.UnknownAuthorityError
-	var hostname x509.HostnameError
 	var record tls.RecordHeaderError
+	certificate := certificateHint(err)
 	switch {
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
 		hint = "; the broker refused the user name or the password"
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
 		hint = "; the broker does not offer this SASL mechanism"
-	case errors.As(err, &unknownAuthority):
-		hint = "; the broker's certificate is signed by nobody this process trusts: set RootCAs in the TLS configuration"
-	case errors.As(err, &hostname):
-		hint = "; the broker's certificate is for another host: dial the name that it is for, or set ServerName in the TLS configuration"
+	case certificate != "":
+		hint = "; " + certificate
 	case errors.As(err, &record):
 		hint = "; the broker does not speak TLS at this address"
 	case errors.Is(err, kerr.ClusterAuthorizationFailed), errors.Is(err, kerr.TopicAuthorizationFailed),

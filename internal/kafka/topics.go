@@ -220,7 +220,7 @@ func hasLeaders(rt *kmsg.MetadataResponseTopic) bool {
 // final says that trying again cannot help.
 func final(err error) bool {
 	var code *kerr.Error
-	return errors.As(err, &code) && !code.Retriable || errors.Is(err, ErrClosed)
+	return errors.As(err, &code) && !code.Retriable || errors.Is(err, ErrClosed) || CertificateRefused(err)
 }
 
 // request sends one CreateTopics request and returns each topic's answer.
