@@ -66,21 +66,95 @@ kafka_addresses() {
 	head -n "$brokers" "$RUN/kafka.ports" | sed 's/^/127.0.0.1:/' | paste -sd,
 }
 
+# A cluster of one broker also listens where clients must say who they are: SASL (the mechanisms PLAIN, SCRAM-SHA-256 and
+# SCRAM-SHA-512) without and with TLS, TLS, and TLS with clients' certificates. The broker has no ACLs: who is let in may
+# do everything. PLAIN's user is here; tests make those of SCRAM.
+KAFKA_SECURED=(EVENTS_KAFKA_SASL_BROKERS EVENTS_KAFKA_SASL_TLS_BROKERS EVENTS_KAFKA_SASL_PLAIN EVENTS_KAFKA_TLS_BROKERS
+	EVENTS_KAFKA_TLS_CA EVENTS_KAFKA_MUTUAL_TLS_BROKERS EVENTS_KAFKA_TLS_CLIENT)
+KAFKA_PLAIN='plain-user:pass:word with #=;%40'
+
+# kafka_certificates makes the certificates of this instance. It is not worth failing for: without Go, which compiles
+# what makes them, nobody runs the tests either.
+kafka_certificates() {
+	command -v go >/dev/null || {
+		warn 'no Go in PATH: Kafka listens without SASL and TLS'
+		return 1
+	}
+	rm -rf "$RUN/certificates"
+	mkdir -p "$RUN/certificates.new"
+	(cd "$ROOT" && go run ./scripts/kafka/certificates "$RUN/certificates.new") >&2 || {
+		warn 'no certificates could be made: Kafka listens without SASL and TLS'
+		return 1
+	}
+	mv -T "$RUN/certificates.new" "$RUN/certificates"
+}
+
+# kafka_secured: this instance has those listeners.
+kafka_secured() { [[ -d $RUN/certificates ]]; }
+
+# kafka_security PORT LISTENERS ADVERTISED prints their settings; PORT is the first of four, and the others are the
+# listeners that are there already. What stands later in a file of properties counts.
+kafka_security() {
+	local port=$1 listener mechanism
+	cat <<-PROPERTIES
+
+		listeners=$2,SASL://127.0.0.1:$port,SASLTLS://127.0.0.1:$((port + 1)),TLS://127.0.0.1:$((port + 2)),MUTUAL://127.0.0.1:$((port + 3))
+		# The certificate of the listener TLS is for the name alone.
+		advertised.listeners=$3,SASL://127.0.0.1:$port,SASLTLS://127.0.0.1:$((port + 1)),TLS://localhost:$((port + 2)),MUTUAL://127.0.0.1:$((port + 3))
+		listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT,SASLTLS:SASL_SSL,TLS:SSL,MUTUAL:SSL
+	PROPERTIES
+	for listener in sasl sasltls; do
+		cat <<-PROPERTIES
+			listener.name.$listener.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+			listener.name.$listener.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_${KAFKA_PLAIN%%:*}="${KAFKA_PLAIN#*:}";
+		PROPERTIES
+		for mechanism in scram-sha-256 scram-sha-512; do
+			echo "listener.name.$listener.$mechanism.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;"
+		done
+	done
+	for listener in sasltls:address tls:name mutual:address; do
+		cat <<-PROPERTIES
+			listener.name.${listener%:*}.ssl.keystore.type=PEM
+			listener.name.${listener%:*}.ssl.keystore.location=$RUN/certificates/${listener#*:}.pem
+			listener.name.${listener%:*}.ssl.truststore.type=PEM
+			listener.name.${listener%:*}.ssl.truststore.location=$RUN/certificates/ca.pem
+		PROPERTIES
+	done
+	echo 'listener.name.mutual.ssl.client.auth=required'
+}
+
+# kafka_secured_env prints what tests of those listeners need, as VARIABLE VALUE.
+kafka_secured_env() {
+	local port
+	port=$(sed -n 7p "$RUN/kafka.ports")
+	cat <<-VARIABLES
+		EVENTS_KAFKA_SASL_BROKERS 127.0.0.1:$port
+		EVENTS_KAFKA_SASL_TLS_BROKERS 127.0.0.1:$((port + 1))
+		EVENTS_KAFKA_SASL_PLAIN $KAFKA_PLAIN
+		EVENTS_KAFKA_TLS_BROKERS localhost:$((port + 2))
+		EVENTS_KAFKA_TLS_CA $RUN/certificates/ca.pem
+		EVENTS_KAFKA_MUTUAL_TLS_BROKERS 127.0.0.1:$((port + 3))
+		EVENTS_KAFKA_TLS_CLIENT $RUN/certificates/client.pem
+	VARIABLES
+}
+
 # kafka_properties NODE BROKERS PORT prints one node's settings; PORT is the first of the instance's ten ports: three
-# for clients, three for the controllers, and the rest for listeners to come.
+# for clients, three for the controllers, and four for the listeners with SASL and TLS.
 kafka_properties() {
-	local node=$1 brokers=$2 port=$3 voters='' i min_insync
+	local node=$1 brokers=$2 port=$3 voters='' i min_insync client controller
 	for ((i = 1; i <= brokers; i++)); do
 		voters+=${voters:+,}$i@127.0.0.1:$((port + 2 + i))
 	done
 	min_insync=$((brokers > 1 ? 2 : 1))
+	client=PLAINTEXT://127.0.0.1:$((port + node - 1))
+	controller=CONTROLLER://127.0.0.1:$((port + 2 + node))
 	cat <<-PROPERTIES
 		process.roles=broker,controller
 		node.id=$node
 		controller.quorum.voters=$voters
 		controller.listener.names=CONTROLLER
-		listeners=PLAINTEXT://127.0.0.1:$((port + node - 1)),CONTROLLER://127.0.0.1:$((port + 2 + node))
-		advertised.listeners=PLAINTEXT://127.0.0.1:$((port + node - 1))
+		listeners=$client,$controller
+		advertised.listeners=$client
 		listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 		log.dirs=$RUN/kafka-$node
 
@@ -112,18 +186,24 @@ kafka_properties() {
 		log.cleaner.backoff.ms=1000
 		log.cleaner.dedupe.buffer.size=8388608
 	PROPERTIES
+	if kafka_secured; then
+		kafka_security $((port + 6)) "$client,$controller" "$client"
+	fi
 	printf '%s\n' "${KAFKA_SET[@]}" # last: they override
 }
 
 # kafka_create BROKERS lays out a new cluster.
 kafka_create() {
 	local brokers=$1 port node cluster formats=()
-	rm -rf "$RUN"/kafka-[1-9]* "$RUN/kafka.ports" # what a start that failed has left
+	rm -rf "$RUN"/kafka-[1-9]* "$RUN/kafka.ports" "$RUN/certificates" # what a start that failed has left
 	port=$(ports_pick "${EVENTS_KAFKA_PORT:-19092}" 10 10) || return 1
 	seq "$port" $((port + 9)) >"$RUN/kafka.ports"
 	# A cluster id is a UUID in base64: 22 letters of which the last carries two bits. The same name gives the same id, two
 	# names two ids, and no id begins with a hyphen, which the tool would take for an option.
 	cluster=Events$(printf '%s' "$NAME" | sha256sum | cut -c1-15)A
+	if ((brokers == 1)); then
+		kafka_certificates || true
+	fi
 	JVM=(-Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1)
 	for ((node = 1; node <= brokers; node++)); do
 		kafka_properties "$node" "$brokers" "$port" >"$RUN/kafka-$node.properties"
