@@ -91,6 +91,7 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 		Config:         connect,
 		Group:          l.settings.prefix + group,
 		Topics:         topics,
+		Balancers:      l.settings.groupBalancers(),
 		OnTruncated:    func(kafka.Truncation) { ErrorCounts.WithLabelValues("topic-truncated").Inc() },
 		OnGap:          func(kafka.Gap) { ErrorCounts.WithLabelValues("topic-gap").Inc() },
 		OnSessionError: func(error) { ErrorCounts.WithLabelValues("group-session").Inc() },

@@ -31,6 +31,8 @@ type settings struct {
 
 	dial func(ctx context.Context, network, address string) (net.Conn, error) // net.Dialer
 
+	balancers []GroupBalancer // BalanceCooperativeSticky
+
 	maxRunning    int  // 20
 	enhanceDB     bool // true
 	lazyTx        bool // false
