@@ -251,6 +251,18 @@ func (s *store) ParkOutbox(ctx context.Context, scope string, key eventmodels.Ou
 	})
 }
 
+func (s *store) ListParked(context.Context, string, eventmodels.ParkedKey, int) ([]eventmodels.ParkedRow, error) {
+	return nil, errors.ErrUnsupported
+}
+
+func (s *store) RequeueParked(context.Context, string, []uuid.UUID) (int, error) {
+	return 0, errors.ErrUnsupported
+}
+
+func (s *store) DiscardParked(context.Context, string, []uuid.UUID) (int, error) {
+	return 0, errors.ErrUnsupported
+}
+
 func (s *store) Stats(context.Context, string) (eventmodels.OutboxStats, error) {
 	return eventmodels.OutboxStats{}, errors.ErrUnsupported
 }

@@ -120,6 +120,28 @@ type OutboxStats struct {
 	OldestAge time.Duration
 }
 
+// ParkedRow is an event that Kafka has refused for itself.
+type ParkedRow struct {
+	// OutboxRow is the row as it was in the outbox, without Headers and
+	// Payload: most were parked because they are too large.
+	OutboxRow
+	// PayloadSize is in bytes.
+	PayloadSize int
+	// Error is why it was parked.
+	Error    string
+	ParkedAt time.Time
+}
+
+// ParkedKey is a place in the list of parked rows, the newest first. Two rows
+// can have the same Seq after a lossy recovery.
+type ParkedKey struct {
+	ParkedAt time.Time
+	OutboxKey
+}
+
+// ParkedKey returns the row's place.
+func (r *ParkedRow) ParkedKey() ParkedKey { return ParkedKey{r.ParkedAt, r.OutboxKey()} }
+
 // OutboxStore is what a database backend answers the relay: facts, one
 // statement each, in autocommit, at READ COMMITTED. The algorithm lives in
 // the package eventdb.
@@ -153,6 +175,16 @@ type OutboxStore interface {
 	DeleteOutbox(ctx context.Context, scope string, keys []OutboxKey) error
 	// ParkOutbox moves a row to the parked ones.
 	ParkOutbox(ctx context.Context, scope string, key OutboxKey, reason string) error
+	// ListParked returns up to limit parked rows, those first that were parked
+	// last: the rows behind the place after, or the first ones if it is zero.
+	ListParked(ctx context.Context, scope string, after ParkedKey, limit int) ([]ParkedRow, error)
+	// RequeueParked moves the parked rows with these ids back into the outbox,
+	// in the order of their old seqs and with new ones, in one transaction, and
+	// returns how many there were.
+	RequeueParked(ctx context.Context, scope string, ids []uuid.UUID) (int, error)
+	// DiscardParked deletes the parked rows with these ids, and returns how
+	// many there were.
+	DiscardParked(ctx context.Context, scope string, ids []uuid.UUID) (int, error)
 	// Stats counts.
 	Stats(ctx context.Context, scope string) (OutboxStats, error)
 

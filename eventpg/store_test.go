@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -54,7 +55,19 @@ func TestStoreReconnects(t *testing.T) {
 		"DeleteOutbox": func() error {
 			return s.DeleteOutbox(testContext(t), "other", []eventmodels.OutboxKey{row.OutboxKey()})
 		},
-		"ParkOutbox":  func() error { return s.ParkOutbox(testContext(t), "other", row.OutboxKey(), "") },
+		"ParkOutbox": func() error { return s.ParkOutbox(testContext(t), "other", row.OutboxKey(), "") },
+		"ListParked": func() error {
+			_, err := s.ListParked(testContext(t), scope, eventmodels.ParkedKey{}, 1)
+			return err
+		},
+		"RequeueParked": func() error {
+			_, err := s.RequeueParked(testContext(t), "other", []uuid.UUID{row.ID})
+			return err
+		},
+		"DiscardParked": func() error {
+			_, err := s.DiscardParked(testContext(t), "other", []uuid.UUID{row.ID})
+			return err
+		},
 		"Stats":       func() error { _, err := s.Stats(testContext(t), scope); return err },
 		"DeleteMarks": func() error { _, err := s.DeleteMarks(testContext(t), time.Hour, 10); return err },
 		"Wake":        func() error { return s.Wake(testContext(t), scope) },

@@ -31,6 +31,7 @@ func (s *suite[ID, TX, DB]) outbox(t *testing.T) {
 		"KilledLeader":      s.outboxKilledLeader,
 		"StoppedLeader":     s.outboxStoppedLeader,
 		"Parked":            s.outboxParked,
+		"ParkedPages":       s.outboxParkedPages,
 		"HeldTopics":        s.outboxHeldTopics,
 	} {
 		t.Run(name, func(t *testing.T) {

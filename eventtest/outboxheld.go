@@ -3,9 +3,12 @@ package eventtest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -51,13 +54,115 @@ func (s *suite[ID, TX, DB]) outboxParked(t *testing.T) {
 	svc.relay()
 	svc.drained()
 	inOrder(t, w.records("orders"), 40)
-	var reason string
-	svc.transact(func(tx TX) error {
-		return tx.QueryRowContext(context.Background(), `SELECT error FROM events_outbox_parked`).Scan(&reason)
-	})
-	if !strings.Contains(reason, "max.message.bytes") || strings.Contains(reason, "xxxx") {
-		t.Errorf("it is parked because of %q", reason)
+	parked := svc.onlyParked()
+	if !strings.Contains(parked.Error, "max.message.bytes") || strings.Contains(parked.Error, "xxxx") {
+		t.Errorf("it is parked because of %q", parked.Error)
 	}
+	if parked.Topic != "orders" || string(parked.Key) != "k" || parked.PayloadSize < 400<<10 || parked.CreatedAt.After(parked.ParkedAt) || time.Since(parked.ParkedAt) > time.Hour {
+		t.Errorf("what is parked is %+v", parked)
+	}
+
+	// Requeued while the reason is there, it is parked again.
+	ctx := context.Background()
+	if n, err := svc.lib.RequeueParked(ctx, parked.ID, uuid.New()); n != 1 || err != nil {
+		t.Fatalf("%d requeued: %v", n, err)
+	}
+	eventually(t, "a second refusal", func() bool { return svc.count(`SELECT count(*) FROM events_outbox_parked`) == 1 })
+	if again := svc.onlyParked(); again.ID != parked.ID || again.ParkedAt.Before(parked.ParkedAt) {
+		t.Errorf("parked as %+v, then as %+v", parked, again)
+	}
+	if status, err := svc.lib.OutboxStatus(ctx); err != nil || status.Rows != 0 || status.Parked != 1 || !status.LeaseLive || status.LeaseOwner == "" || status.OldestAge != 0 {
+		t.Errorf("the status is %+v, %v", status, err)
+	}
+	// When the reason is gone, by another process, it arrives with its id.
+	w.setMaxMessageBytes("orders", 1<<20)
+	operator := w.library(nil)
+	if n, err := operator.lib.RequeueParked(ctx, parked.ID); n != 1 || err != nil {
+		t.Fatalf("%d requeued: %v", n, err)
+	}
+	svc.drained()
+	records := w.records("orders")
+	last := records[len(records)-1]
+	if id, _ := header(last, "ce_id"); len(records) != 41 || len(last.Value) < 400<<10 || id != parked.ID.String() {
+		t.Errorf("%d events arrived, the last one is %s with %d bytes", len(records), id, len(last.Value))
+	}
+}
+
+// onlyParked is the one parked event.
+func (s *service[ID, TX, DB]) onlyParked() events.ParkedEvent {
+	s.t.Helper()
+	var parked []events.ParkedEvent
+	for e, err := range s.lib.ParkedEvents(context.Background()) {
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		parked = append(parked, e)
+	}
+	if len(parked) != 1 {
+		s.t.Fatalf("%d events are parked, not one", len(parked))
+	}
+	return parked[0]
+}
+
+// Parked events are listed in pages, discarded and requeued in the order in
+// which they were produced.
+func (s *suite[ID, TX, DB]) outboxParkedPages(t *testing.T) {
+	w := s.world(t)
+	svc := w.library(func(lib *events.Library[ID, TX, DB]) { lib.SetLazyTxProduce(true) })
+	const n = 450 // more than two pages
+	svc.transact(func(tx TX) error {
+		for i := range n {
+			produceIn(tx, orders.Event("k", order{N: i + 1}))
+		}
+		return nil
+	})
+	svc.transact(func(tx TX) error {
+		// All of them at one time, which the list has to tell apart.
+		if err := w.exec(tx, `INSERT INTO events_outbox_parked (scope, seq, id, topic, key, headers, payload, created_at, error, parked_at)
+			SELECT scope, seq, id, topic, key, headers, payload, created_at, 'a test', (SELECT max(created_at) FROM events_outbox) FROM events_outbox`); err != nil {
+			return err
+		}
+		return w.exec(tx, `DELETE FROM events_outbox`)
+	})
+	ctx := context.Background()
+	list := func() (ids []uuid.UUID) {
+		t.Helper()
+		for e, err := range svc.lib.ParkedEvents(ctx) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if slices.Contains(ids, e.ID) {
+				t.Fatalf("%s is listed twice", e.ID)
+			}
+			ids = append(ids, e.ID)
+		}
+		return ids
+	}
+	ids := list()
+	if len(ids) != n {
+		t.Fatalf("%d of %d are listed", len(ids), n)
+	}
+	for range svc.lib.ParkedEvents(ctx) {
+		break
+	}
+	if gone, err := svc.lib.DiscardParked(ctx, ids[:50]...); gone != 50 || err != nil {
+		t.Fatalf("%d discarded: %v", gone, err)
+	}
+	if gone, err := svc.lib.DiscardParked(ctx, ids[:51]...); gone != 1 || err != nil {
+		t.Fatalf("of 51, one of which was left, %d discarded: %v", gone, err)
+	}
+	if none, err := svc.lib.RequeueParked(ctx); none != 0 || err != nil {
+		t.Errorf("of nothing %d requeued: %v", none, err)
+	}
+	if moved, err := svc.lib.RequeueParked(ctx, ids...); moved != n-51 || err != nil {
+		t.Fatalf("%d requeued: %v", moved, err)
+	}
+	if left := list(); len(left) != 0 {
+		t.Errorf("%d are left", len(left))
+	}
+	svc.relay()
+	svc.drained()
+	inOrder(t, w.records("orders"), n-51)
 }
 
 // A topic that may not be written, cannot be created or has no leader holds

@@ -269,8 +269,16 @@ func (s *suite[ID, TX, DB]) noDatabase(t *testing.T) {
 	ctx := context.Background()
 	_, _, startErr := lib.StartConsuming(ctx)
 	_, relayErr := lib.CatchUpProduce(ctx, 0, 0)
+	_, requeueErr := lib.RequeueParked(ctx)
+	_, discardErr := lib.DiscardParked(ctx)
+	_, statusErr := lib.OutboxStatus(ctx)
+	var listErr error
+	for _, err := range lib.ParkedEvents(ctx) {
+		listErr = err
+	}
 	for what, err := range map[string]error{
 		"StartConsuming": startErr, "CatchUpProduce": relayErr, "ProduceFromTable": lib.ProduceFromTable(ctx, nil),
+		"RequeueParked": requeueErr, "DiscardParked": discardErr, "OutboxStatus": statusErr, "ParkedEvents": listErr,
 	} {
 		if !errors.Is(err, events.ErrNoDatabase) {
 			t.Errorf("%s: %v", what, err)

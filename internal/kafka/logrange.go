@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -181,6 +182,7 @@ func (s *scan) try(ctx context.Context) (chunk Chunk, moved bool, err error) {
 
 // take reads the batches of an answer.
 func (s *scan) take(answer *kmsg.FetchResponseTopicPartition) (chunk Chunk, moved bool, err error) {
+	answer.RecordBatches = batchesBelow(answer.RecordBatches, s.To)
 	read, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
 		Offset: s.next, IsolationLevel: kgo.ReadCommitted(), Topic: string(s.Topic), Partition: s.Partition,
 	}, answer, kgo.DefaultDecompressor(), nil)
@@ -202,6 +204,24 @@ func (s *scan) take(answer *kmsg.FetchResponseTopicPartition) (chunk Chunk, move
 	chunk = Chunk{From: s.next, Next: min(next, s.To), Records: records}
 	s.next = chunk.Next
 	return chunk, true, nil
+}
+
+// batchesBelow leaves out the batches that begin at an offset or above, so that
+// they are not decompressed for nothing. The first batch always stays. What is
+// older than format 2 is left as it is: its first offset is its last record's.
+func batchesBelow(raw []byte, to int64) []byte {
+	const lengthEnd, magicAt, format = 12, 16, 2
+	for at := 0; len(raw)-at > magicAt; {
+		length := int64(int32(binary.BigEndian.Uint32(raw[at+8:])))
+		if raw[at+magicAt] != format || length < 0 || length > int64(len(raw)-at-lengthEnd) {
+			return raw
+		}
+		if at > 0 && int64(binary.BigEndian.Uint64(raw[at:])) >= to {
+			return raw[:at]
+		}
+		at += lengthEnd + int(length)
+	}
+	return raw
 }
 
 // nothing is an answer without records: the log's end has been reached, or
