@@ -7,6 +7,7 @@ import (
 
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/backoff"
+	"github.com/seed46dd6f11/events/internal/deadletter"
 	"github.com/seed46dd6f11/events/internal/delivery"
 	"github.com/seed46dd6f11/events/internal/mark"
 )
@@ -35,6 +36,8 @@ type registeredHandler struct {
 	queueDepth  int              // 0: 30
 	noRetry     bool             // false
 	backoff     backoff.Schedule // zero: 1 s to 30 s
+	deadLetter  bool             // false: the topic is no dead-letter topic
+	baseTopic   string           // "": the topic, or what a letter says
 
 	// bind makes what the engine runs. It is called when consuming starts,
 	// when database and prefix are known.
@@ -58,8 +61,9 @@ func WithTimeout(d time.Duration) HandlerOpt {
 // WithConcurrency limits how many events the handler works on at the same time
 // in this Library, or a batch handler on how many batches. The default is no
 // limit but the Library's (see SetMaxRunningHandlers), and 3 batches. Without
-// WithBatch it makes the batches of a batch handler single events. It panics
-// unless n is positive.
+// WithBatch it makes the batches of a batch handler single events. Dead letters
+// run beside the events, one by one, with a limit of their own that is as large.
+// It panics unless n is positive.
 func WithConcurrency(n int) HandlerOpt {
 	if n <= 0 {
 		panic(fmt.Sprintf("events.WithConcurrency(%d): at least 1 is needed", n))
@@ -198,7 +202,10 @@ func (l *LibraryNoDB) register(call string, h *registeredHandler, opts []Handler
 	if !LegalTopicNames.MatchString(h.name) {
 		panic(where + ": a handler's name has only the characters [-._a-zA-Z0-9]")
 	}
-	if err := l.checkTopic(h.topic, h.group); err != nil {
+	if h.deadLetter && h.writesLetters() {
+		panic(fmt.Sprintf("%s: OnFailure%v for a handler of a dead-letter topic: letters have no letters", where, h.onFailure))
+	}
+	if err := l.checkTopic(h.topic, h.letterGroup()); err != nil {
 		panic(fmt.Sprintf("%s: %v", where, err))
 	}
 	switch h.onFailure {
@@ -240,7 +247,7 @@ func (l *Library[ID, TX, DB]) runOnce(h *registeredHandler, handler eventmodels.
 	return func(ctx context.Context, ms []*eventmodels.Message) error {
 		marks := make([]eventmodels.Mark, len(ms))
 		for i, m := range ms {
-			marks[i] = markOf(identity, string(l.wireTopic(m.Topic)), m)
+			marks[i] = markOf(ctx, identity, string(l.wireTopic(m.Topic)), m)
 		}
 		return l.db.TransactOnce(ctx, marks, func(tx TX, fresh []bool) error {
 			todo := make([]*eventmodels.Message, 0, len(ms))
@@ -273,9 +280,16 @@ func atPositions(err error, positions []int) error {
 	return &translated
 }
 
-// markOf returns the mark of a message for a handler.
-func markOf(h mark.Handler, wireTopic string, m *eventmodels.Message) eventmodels.Mark {
+// markOf returns the mark of a message for a handler. A letter's is that of the
+// event, whatever its place is now.
+func markOf(ctx context.Context, h mark.Handler, wireTopic string, m *eventmodels.Message) eventmodels.Mark {
+	if own, ok := deadletter.MarkOf(ctx); ok {
+		return own
+	}
 	if m.ID == "" {
+		if origin, ok := deadletter.OriginOf(ctx); ok {
+			return mark.OfOrigin(h, origin)
+		}
 		return mark.OfOrigin(h, mark.Origin{Topic: wireTopic, Partition: m.Partition, Offset: m.Offset, Timestamp: m.Timestamp})
 	}
 	return mark.Of(h, m.Source, m.ID)

@@ -95,6 +95,17 @@ var (
 	postTxProduce = promauto.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "events_post_tx_produce_seconds", Help: "Seconds from a commit until its events are in the hands of the relay or, where it produces them itself, in Kafka.", Buckets: latencyBuckets,
 	}, []string{"tx_produce_error"})
+	// DeadLetterProduceCounts counts the letters that were written, one each
+	// time an event has failed for good; topic is the event's.
+	DeadLetterProduceCounts = promauto.NewCounterVec(prometheus.CounterOpts{
+		Name: "events_dead_letter_produce", Help: "Letters written for events of the handler that have failed for good.",
+	}, []string{"handler_name", "topic"})
+	// DeadLetterConsumeCounts counts the letters that were handed to the
+	// handler: retries and replays, or all letters for a handler of a
+	// dead-letter topic; topic is the event's.
+	DeadLetterConsumeCounts = promauto.NewCounterVec(prometheus.CounterOpts{
+		Name: "events_dead_letter_consume", Help: "Letters handed to the handler.",
+	}, []string{"handler_name", "topic"})
 	// ErrorCounts counts errors by category: a few fixed words.
 	ErrorCounts = promauto.NewCounterVec(prometheus.CounterOpts{
 		Name: "events_errors", Help: "Errors by category.",

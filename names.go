@@ -67,6 +67,15 @@ func (e *TopicNameError) Error() string {
 	return fmt.Sprintf("topic name %q is illegal: %s", e.Topic, e.Reason)
 }
 
+// letterGroup is the group whose dead-letter topic is made of the handler's
+// topic, "" if none is.
+func (h *registeredHandler) letterGroup() string {
+	if h.deadLetter {
+		return ""
+	}
+	return h.group
+}
+
 func (l *LibraryNoDB) wireTopic(topic string) kafka.WireTopic {
 	return kafka.WireTopic(l.settings.prefix + topic)
 }

@@ -26,11 +26,13 @@ type session struct {
 // that a cache is not stale because a batch job is slow.
 type slotsOf struct {
 	groups, broadcast *delivery.Slots
+	letters           *delivery.Slots  // so that letters and events do not wait for each other
 	transactions      *delivery.Places // of exactly-once handlers; nil: no bound
 }
 
 func (l *Library[ID, TX, DB]) newSlots() slotsOf {
 	s := slotsOf{groups: delivery.NewSlots(l.settings.maxRunning), broadcast: delivery.NewSlots(l.settings.maxRunning)}
+	s.letters = s.groups.Beside(l.settings.maxRunning)
 	if l.HasDB() {
 		s.transactions = transactionPlaces(l.db)
 	}
@@ -42,14 +44,19 @@ func (l *Library[ID, TX, DB]) newSlots() slotsOf {
 func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Client, group string, handlers []*registeredHandler, slots slotsOf) (*session, error) {
 	log := l.logger()
 	cfg := delivery.Config{
-		Group:    group,
-		Slots:    slots.groups,
-		Decode:   l.decode,
-		Healthy:  l.healthy(client),
-		Observer: l.observer(group, handlers),
-		Logger:   log,
-		Values:   ctx,
+		Group:   group,
+		Slots:   slots.groups,
+		Healthy: l.healthy(client),
+		Logger:  log,
+		Values:  ctx,
 	}
+	runs := make(map[*registeredHandler]runFunc, len(handlers))
+	for _, h := range handlers {
+		runs[h] = l.traced(group, l.wireTopic(h.topic), h.bind())
+	}
+	letters := l.openLetters(client, group, handlers, runs, slots)
+	cfg.Decode = letters.decode(l.decode)
+	cfg.Observer = letters.observer(l.observer(group, handlers), group, l.settings.prefix)
 	cfg.Limits.Shutdown = l.settings.shutdownLimit
 	if group == "" {
 		cfg.Slots = slots.broadcast
@@ -70,11 +77,30 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 			places = slots.transactions
 		}
 		batch, concurrency := h.limits()
-		cfg.Handlers = append(cfg.Handlers, &delivery.Handler{
-			Name: h.name, Topic: h.topic, WireTopic: wire, OnFailure: h.onFailure,
+		e := &delivery.Handler{
+			Name: h.name, Topic: h.topic, WireTopic: wire, BaseTopic: h.baseTopic, OnFailure: h.onFailure,
 			Timeout: h.timeout, NoRetry: h.noRetry, Concurrency: concurrency, QueueDepth: h.queueDepth, Backoff: h.backoff,
-			Batch: batch, Atomic: h.kind == kindExactlyOnce, Places: places, Run: l.traced(group, wire, h.bind()),
-		})
+			Batch: batch, Atomic: h.kind == kindExactlyOnce, Places: places, Run: runs[h],
+		}
+		if h.deadLetter {
+			e.Run, e.Batch = letters.runForLetters(h, runs[h]), 0
+			if e.QueueDepth == 0 {
+				e.QueueDepth = defaultLetterQueue
+			}
+			if group != "" {
+				e.Slots = slots.letters
+			}
+		}
+		cfg.Handlers = append(cfg.Handlers, e)
+	}
+	if letters.writer != nil {
+		cfg.Sink = letters.writer.Sink
+		cfg.Handlers = append(cfg.Handlers, letters.handlers...)
+		for _, wire := range letters.wireTopics() {
+			if !seen[wire] {
+				topics = append(topics, wire)
+			}
+		}
 	}
 	engine, err := delivery.New(cfg)
 	if err != nil {
@@ -86,6 +112,11 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 	connect.ClientID = l.source
 	if group == "" {
 		return l.openBroadcast(ctx, engine, connect, topics)
+	}
+	var told kafka.Assignments = engine
+	if letters.writer != nil {
+		letters.index.SetWake(engine.Wake)
+		told = letters.tap.Assignments(engine)
 	}
 	member, err := kafka.NewGroup(kafka.GroupConfig{
 		Config:         connect,
@@ -99,12 +130,16 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 			ErrorCounts.WithLabelValues("topic-recreated").Inc()
 			client.Forget(topic)
 		},
-	}, engine)
+	}, told)
 	if err != nil {
 		engine.Stop()
 		return nil, fmt.Errorf("consumer group %q: %w", group, err)
 	}
-	engine.Start(member, member)
+	if letters.writer != nil {
+		engine.Start(letters.tap.Source(member), letters.tap.Committer(member))
+	} else {
+		engine.Start(member, member)
+	}
 	return &session{group: group, engine: engine, leave: func(ctx context.Context) {
 		if err := member.Leave(ctx); err != nil {
 			log.Warn("leaving the consumer group; its partitions are assigned again when the session has timed out", "consumer_group", group, "error", err)

@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/backoff"
+	"github.com/seed46dd6f11/events/internal/deadletter"
 	"github.com/seed46dd6f11/events/internal/tracing"
 )
 
@@ -40,6 +42,9 @@ type settings struct {
 
 	topics map[string]kafka.TopicConfig // by unprefixed name
 
+	letterBackoff backoff.Schedule                       // 1 min to 30 min
+	letterCause   func(handler string, err error) string // deadletter.Cause
+
 	shutdownLimit time.Duration // 30 s
 }
 
@@ -54,6 +59,7 @@ func defaultSettings() settings {
 		maxRunning:    defaultMaxRunning,
 		enhanceDB:     true,
 		topics:        make(map[string]kafka.TopicConfig),
+		letterBackoff: deadletter.DefaultBackoff,
 		shutdownLimit: defaultShutdownLimit,
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/seed46dd6f11/events/eventdb"
-	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/backoff"
 	"github.com/seed46dd6f11/events/internal/kafka"
 )
@@ -136,14 +135,13 @@ func (l *Library[ID, TX, DB]) checkHandlers() error {
 		if h.kind == kindExactlyOnce && !hasDB {
 			return fmt.Errorf("handler %q of topic %q is exactly-once: %w", h.name, h.topic, ErrNoDatabase)
 		}
-		if h.onFailure == eventmodels.OnFailureSave || h.onFailure == eventmodels.OnFailureRetryLater {
-			return fmt.Errorf("handler %q of topic %q: OnFailure%v: dead letters: %w", h.name, h.topic, h.onFailure, eventmodels.NotImplementedErr)
-		}
 		// The prefix may have been set after the handler was registered.
-		if err := l.checkTopic(h.topic, h.group); err != nil {
+		if err := l.checkTopic(h.topic, h.letterGroup()); err != nil {
 			return fmt.Errorf("handler %q: %w", h.name, err)
 		}
-		topics = append(topics, h.topic)
+		if !h.deadLetter {
+			topics = append(topics, h.topic)
+		}
 	}
 	if missing := l.unregistered(topics); len(missing) > 0 {
 		return &UnregisteredTopicsError{Topics: missing}
@@ -241,11 +239,14 @@ func (l *Library[ID, TX, DB]) tryOpenSessions(ctx context.Context) (sessions []*
 			groups = append(groups, h.group)
 		}
 		byGroup[h.group] = append(byGroup[h.group], h)
-		if !slices.Contains(topics, h.topic) {
+		if !h.deadLetter && !slices.Contains(topics, h.topic) {
 			topics = append(topics, h.topic)
 		}
 	}
 	if err := l.ensureTopics(ctx, client, topics); err != nil {
+		return nil, err
+	}
+	if err := l.ensureLetterTopics(ctx, client, l.handlers); err != nil {
 		return nil, err
 	}
 	slots := l.newSlots()

@@ -36,6 +36,7 @@ func Run[ID eventmodels.AbstractID[ID], TX eventmodels.AbstractTX, DB eventmodel
 	s := &suite[ID, TX, DB]{h: h}
 	t.Run("Producing", s.producing)
 	t.Run("Consuming", s.consuming)
+	t.Run("Letters", s.letters)
 	t.Run("Broadcast", s.broadcast)
 	t.Run("States", s.states)
 	if h.NewDatabase != nil {

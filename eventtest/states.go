@@ -108,12 +108,15 @@ func (s *suite[ID, TX, DB]) registrationMistakes(t *testing.T) {
 	mustPanic(t, "a topic without room for its letters", func() { lib.ConsumeIdempotent(group, eventmodels.OnFailureBlock, "h", long.Handler(ignore)) }, "dead-letter", "249")
 	lib.ConsumeBroadcast("h", long.Handler(ignore)) // no group, no letters
 	for what, option := range map[string]func(){
-		"WithTimeout":         func() { events.WithTimeout(0) },
-		"WithConcurrency":     func() { events.WithConcurrency(0) },
-		"WithQueueDepthLimit": func() { events.WithQueueDepthLimit(-1) },
-		"WithBackoff":         func() { events.WithBackoff(2, 1) },
-		"NewConsumerGroup":    func() { events.NewConsumerGroup("a b") },
-		"SetPrefix":           func() { lib.SetPrefix("a b") },
+		"WithTimeout":          func() { events.WithTimeout(0) },
+		"WithConcurrency":      func() { events.WithConcurrency(0) },
+		"WithQueueDepthLimit":  func() { events.WithQueueDepthLimit(-1) },
+		"WithBackoff":          func() { events.WithBackoff(2, 1) },
+		"NewConsumerGroup":     func() { events.NewConsumerGroup("a b") },
+		"WithBaseTopic":        func() { events.WithBaseTopic("a/b") },
+		"SetDeadLetterBackoff": func() { lib.SetDeadLetterBackoff(0, 1) },
+		"SetLetterCause":       func() { lib.SetLetterCause(nil) },
+		"SetPrefix":            func() { lib.SetPrefix("a b") },
 	} {
 		mustPanic(t, what, option, what)
 	}

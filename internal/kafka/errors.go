@@ -205,3 +205,13 @@ func (c Config) explain(op string, err error) error {
 	}
 	return fmt.Errorf("kafka: %s at %s: %w%s", op, strings.Join(c.Brokers, ","), err, hint)
 }
+
+// CodeOf returns the name of the error code with which a broker has answered,
+// such as NOT_LEADER_FOR_PARTITION; false if err is no such answer.
+func CodeOf(err error) (name string, ok bool) {
+	var code *kerr.Error
+	if errors.As(err, &code) {
+		return code.Message, true
+	}
+	return "", false
+}

@@ -1,0 +1,301 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/backoff"
+	"github.com/seed46dd6f11/events/internal/delivery"
+	"github.com/seed46dd6f11/events/internal/kafka"
+	"github.com/seed46dd6f11/events/internal/letters"
+	"github.com/seed46dd6f11/events/internal/mark"
+)
+
+// DefaultBackoff is the wait between the retries of a letter.
+var DefaultBackoff = backoff.Schedule{Min: time.Minute, Max: 30 * time.Minute, Jitter: 0.1}
+
+// Producer writes records to the partitions that they name, and returns when
+// the brokers have acknowledged them; a *kafka.Client does.
+type Producer interface {
+	ProducePlaced(ctx context.Context, records []*kafka.Record) error
+	PartitionCount(ctx context.Context, topic kafka.WireTopic) (int, error)
+	Forget(topic kafka.WireTopic)
+}
+
+// WriterConfig is what a writer is made of.
+type WriterConfig struct {
+	Producer Producer
+	// Index learns what was written.
+	Index *Index
+	// Ensure creates dead-letter topics that do not exist.
+	Ensure func(ctx context.Context, topics []kafka.WireTopic) error
+	// Handlers by what the engine calls them: those whose events fail, and,
+	// as handlers of the dead-letter topic, those whose letters are run.
+	Handlers map[EngineHandler]*Handler
+	// Backoff is the wait before a letter is tried again, by how often it was.
+	Backoff backoff.Schedule
+	// Cause groups failures. nil is [Cause].
+	Cause func(handler string, err error) string
+	// Instance names this process.
+	Instance string
+	// Written is told of each letter that was written, for metrics.
+	Written func(*Handler)
+}
+
+// EngineHandler is what is unique of a delivery.Handler in its engine.
+type EngineHandler struct {
+	Topic kafka.WireTopic
+	Name  string
+}
+
+// Writer is the sink of a group's engine.
+type Writer struct {
+	cfg WriterConfig
+
+	// partitions of dead-letter topics, as counted at a time. The engine
+	// calls the sink from one goroutine, so this has no lock.
+	partitions map[kafka.WireTopic]counted
+}
+
+type counted struct {
+	n  int
+	at time.Time
+}
+
+// NewWriter makes a writer.
+func NewWriter(cfg WriterConfig) *Writer {
+	if cfg.Cause == nil {
+		cfg.Cause = Cause
+	}
+	return &Writer{cfg: cfg, partitions: make(map[kafka.WireTopic]counted)}
+}
+
+// page is a record that is to be written.
+type page struct {
+	handler *Handler // nil for the letter of a handler that is not known
+	header  letters.Header
+	place   kafka.TopicPartition
+	event   *kafka.Record
+}
+
+// Sink is as delivery.Config.Sink says. A letter that the topic has no room for
+// is written with less of its error's text.
+func (w *Writer) Sink(ctx context.Context, out []*delivery.Outgoing) []error {
+	errs := make([]error, len(out))
+	pages := make([]*page, len(out))
+	var pending []int
+	ensured := w.ensure(ctx, out, errs)
+	for i, o := range out {
+		if errs[i] != nil || !ensured {
+			continue
+		}
+		if pages[i], errs[i] = w.page(ctx, o); errs[i] == nil {
+			pending = append(pending, i)
+		}
+	}
+	for _, text := range []int{fullText, shortText, noText} {
+		pending = w.write(ctx, pending, pages, errs, text)
+	}
+	return errs
+}
+
+// How much of an error's text is written, in bytes.
+const (
+	fullText  = -1
+	shortText = 200
+	noText    = 0
+)
+
+// ensure creates the topics that are missing.
+func (w *Writer) ensure(ctx context.Context, out []*delivery.Outgoing, errs []error) bool {
+	seen := make(map[kafka.WireTopic]bool)
+	var topics []kafka.WireTopic
+	for i, o := range out {
+		topic := kafka.WireTopic(o.Record.Topic)
+		if h := w.handler(o); h != nil {
+			topic = h.Topic
+		} else if o.Err != nil {
+			errs[i] = fmt.Errorf("no dead-letter topic for handler %q of topic %q", o.Handler.Name, o.Handler.Topic)
+			continue
+		}
+		if !seen[topic] {
+			seen[topic] = true
+			topics = append(topics, topic)
+		}
+	}
+	err := w.cfg.Ensure(ctx, topics)
+	for i := range errs {
+		if errs[i] == nil {
+			errs[i] = err
+		}
+	}
+	return err == nil
+}
+
+func (w *Writer) handler(o *delivery.Outgoing) *Handler {
+	return w.cfg.Handlers[EngineHandler{o.Handler.WireTopic, o.Handler.Name}]
+}
+
+// write writes those of the pages that are pending, and returns those that are
+// too large.
+func (w *Writer) write(ctx context.Context, pending []int, pages []*page, errs []error, text int) (tooBig []int) {
+	if len(pending) == 0 {
+		return nil
+	}
+	records := make([]*kafka.Record, len(pending))
+	for n, i := range pending {
+		p := pages[i]
+		if text != fullText {
+			p.header.Error = letters.Shorten(p.header.Error, text)
+		}
+		records[n] = p.header.Record(p.place, p.event)
+		errs[i] = nil
+	}
+	err := w.cfg.Producer.ProducePlaced(ctx, records)
+	var failed *kafka.ProduceError
+	if err != nil && !errors.As(err, &failed) {
+		for _, i := range pending {
+			errs[i] = err
+		}
+		return nil
+	}
+	if failed != nil {
+		for _, f := range failed.Failed {
+			i := pending[f.Index]
+			errs[i] = fmt.Errorf("write a letter to topic %s: %w", pages[i].place.Topic, f.Err)
+			switch {
+			case errors.Is(f.Err, kafka.ErrTooBig):
+				tooBig = append(tooBig, i)
+				if text == noText { // it may be allowed more when it is tried again
+					w.cfg.Producer.Forget(pages[i].place.Topic)
+				}
+			case errors.Is(f.Err, kafka.ErrUnknownTopic):
+				w.cfg.Producer.Forget(pages[i].place.Topic)
+				delete(w.partitions, pages[i].place.Topic)
+			}
+		}
+	}
+	for n, i := range pending {
+		if errs[i] == nil {
+			p := pages[i]
+			w.cfg.Index.written(p.place, records[n].Offset, p.header)
+			if p.header.Kind == letters.Letter && w.cfg.Written != nil {
+				w.cfg.Written(p.handler)
+			}
+		}
+	}
+	return tooBig
+}
+
+// page makes what is to be written of a delivery.
+func (w *Writer) page(ctx context.Context, o *delivery.Outgoing) (*page, error) {
+	h := w.handler(o)
+	if h == nil || kafka.WireTopic(o.Record.Topic) == h.Topic {
+		return w.next(h, o)
+	}
+	return w.first(ctx, h, o)
+}
+
+// first is the letter of an event.
+func (w *Writer) first(ctx context.Context, h *Handler, o *delivery.Outgoing) (*page, error) {
+	r := o.Record
+	origin := mark.Origin{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: r.Timestamp}
+	if o.Message != nil {
+		origin.Timestamp = o.Message.Timestamp // as in the mark of an event that succeeds
+	}
+	header := letters.Header{
+		Kind: letters.Letter, ID: idOf(h.Identity, o.Message, origin), Follows: letters.NoRecord,
+		Origin: letters.Origin{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset},
+	}
+	n, err := w.count(ctx, h.Topic)
+	if err != nil {
+		return nil, err
+	}
+	w.failed(&header, h, o, 0)
+	return &page{h, header, kafka.TopicPartition{Topic: h.Topic, Partition: letters.Partition(header.ID, n)}, r}, nil
+}
+
+// next is the record that follows one that was run, or that waits. h is nil for
+// a handler that is not known.
+func (w *Writer) next(h *Handler, o *delivery.Outgoing) (*page, error) {
+	header, _, err := letters.Parse(o.Record.Headers)
+	if err != nil {
+		return nil, err // Run has read it
+	}
+	event := o.Record
+	was := header
+	header.Follows = o.Record.Offset
+	what, _ := o.Note.(outcome)
+	switch {
+	case o.Err != nil:
+		header = letters.Header{Kind: letters.Letter, ID: was.ID, Follows: o.Record.Offset, First: was.First, Origin: was.Origin, Attempts: was.Attempts}
+		if was.Kind == letters.Replay {
+			header.Replay = was.Replay
+		}
+		w.failed(&header, h, o, was.NotBefore.Sub(was.Last))
+	case what.kind == letters.Done:
+		header = letters.Header{
+			Kind: letters.Done, ID: was.ID, Group: was.Group, Handler: was.Handler, Topic: was.Topic, Follows: o.Record.Offset,
+			Attempts: was.Attempts + what.attempts, Took: what.took,
+		}
+		if was.Kind == letters.Replay {
+			header.Replay = was.Replay
+		}
+		event = &kafka.Record{Key: o.Record.Key}
+	case was.Kind == letters.Letter:
+		header.Kind = letters.Copy
+	}
+	// A replay that waits is copied as a replay: a copy would be a letter.
+	return &page{h, header, placeOf(o.Record), event}, nil
+}
+
+// failed fills in what a failure says. waited is how long the letter that was
+// tried had to wait, 0 or less if it had not.
+func (w *Writer) failed(header *letters.Header, h *Handler, o *delivery.Outgoing, waited time.Duration) {
+	header.Group, header.Handler, header.Topic = h.Identity.Group, h.Identity.Name, h.Identity.BaseTopic
+	header.Mode = h.Mode
+	header.Error = o.Err.Error()
+	header.Cause = letters.Shorten(w.cfg.Cause(h.Identity.Name, o.Err), causeText)
+	header.Attempts += o.Attempts
+	header.Last = o.Last
+	if header.First.IsZero() {
+		header.First = o.First
+	}
+	header.Instance = w.cfg.Instance
+	if h.Mode == letters.Retry {
+		wait := nextWait(w.cfg.Backoff, waited, rand.Float64())
+		if asked, ok := eventmodels.GetRetryAfter(o.Err); ok {
+			wait = asked
+		}
+		header.NotBefore = o.Last.Add(wait)
+	}
+}
+
+// nextWait is how long a letter waits that has waited before; the first time,
+// that is 0. It doubles, within the schedule.
+func nextWait(s backoff.Schedule, waited time.Duration, rnd float64) time.Duration {
+	doubled := max(waited, 0)
+	if doubled < s.Max {
+		doubled *= 2
+	}
+	s.Min = min(max(s.Min, doubled), max(s.Max, s.Min))
+	return s.Delay(1, rnd)
+}
+
+// count returns how many partitions a dead-letter topic has, as it was a minute
+// ago at most.
+func (w *Writer) count(ctx context.Context, topic kafka.WireTopic) (int, error) {
+	if c, ok := w.partitions[topic]; ok && time.Since(c.at) < time.Minute {
+		return c.n, nil
+	}
+	n, err := w.cfg.Producer.PartitionCount(ctx, topic)
+	if err != nil {
+		return 0, err
+	}
+	w.partitions[topic] = counted{n, time.Now()}
+	return n, nil
+}
