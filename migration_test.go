@@ -69,10 +69,20 @@ func TestMigrationStatement(t *testing.T) {
 	}
 	exec(insert, "billing", "invoice", "orders.placed", "/shop", "old", "31 days")
 	exec(insert, "billing", "invoice", "orders.placed", "/shop", "", "1 day")
+	run := func() error {
+		again := strings.Replace(string(statement[1]), "CREATE FUNCTION", "CREATE OR REPLACE FUNCTION", 1)
+		_, err := conn.PgConn().Exec(ctx, again).ReadAll()
+		return err
+	}
 	for range 2 {
-		if _, err := conn.PgConn().Exec(ctx, strings.Replace(string(statement[1]), "CREATE FUNCTION", "CREATE OR REPLACE FUNCTION", 1)).ReadAll(); err != nil {
+		if err := run(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	// A part that the statement cannot do makes it fail, not wrong marks.
+	exec(insert, "billing", "invoice", "orders.placed", "/shop", strings.Repeat("i", 16384), "1 day")
+	if run() == nil {
+		t.Error("an id of 16384 bytes has got a mark")
 	}
 	lib := eventpg.NewLibrary()
 	for _, r := range importedRows {

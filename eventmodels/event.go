@@ -13,7 +13,10 @@ type Event[E any] struct {
 	Topic string
 	// Key is the record's key; "" also for a record without key.
 	Key string
-	// Data is the payload as it was received.
+	// Data is the payload as it was received. Of an event in the structured
+	// mode (its attributes and data in one JSON envelope) it is the data, also
+	// where only the envelope itself says that it is one: it has all of
+	// specversion, id, source and type, and the record has no attributes.
 	Data []byte
 	// Payload is Data decoded by the codec of ContentType.
 	Payload E

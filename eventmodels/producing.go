@@ -18,7 +18,8 @@ type ProducingEvent interface {
 	GetTopic() string
 	// GetHeaders returns headers for the record; nil means none. The names
 	// of the CloudEvents attributes ("ce_id", "content-type" and so on) are
-	// refused; "ce_" with another name is an extension attribute.
+	// refused; "ce_" with another name, of letters and digits, is an extension
+	// attribute.
 	GetHeaders() map[string][]string
 }
 

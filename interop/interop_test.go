@@ -96,7 +96,7 @@ func receive(t *testing.T, brokers []string, n int) []received {
 	}
 	var all []received
 	for range n {
-		m := <-messages
+		m := next(t, messages)
 		message := kafka_sarama.NewMessageFromConsumerMessage(m)
 		e, err := binding.ToEvent(ctx, message)
 		if err != nil {
@@ -105,6 +105,17 @@ func receive(t *testing.T, brokers []string, n int) []received {
 		all = append(all, received{*e, string(m.Key), message.ReadEncoding()})
 	}
 	return all
+}
+
+// next bounds the wait for what should come at once.
+func next[T any](t *testing.T, values <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-values:
+	case <-time.After(time.Minute):
+		t.Fatal("nothing came")
+	}
+	return v
 }
 
 type received struct {
@@ -256,7 +267,7 @@ func TestTheLibraryReadsTheSDK(t *testing.T) {
 		if err := sender.Send(sendCtx, binding.ToMessage(&e)); err != nil {
 			t.Fatal(err)
 		}
-		r := <-got
+		r := next(t, got)
 		if r.Payload != (order{7, "Zoë"}) || r.ID != mode || r.Source != "https://shop.example/orders" || r.Type != "com.example.order.placed" ||
 			r.Subject != "order-17" || r.SpecVersion != "1.0" || r.ContentType != "application/json" || !r.Timestamp.Equal(placed) ||
 			r.Key != "k-17" || strings.Join(r.Headers["ce_partitionkey"], "|") != "k-17" {

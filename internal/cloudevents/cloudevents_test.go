@@ -105,6 +105,8 @@ func TestRefusedEvents(t *testing.T) {
 		"attribute header":  topic.Event("k", model{}).WithHeader("ce_id", "x"),
 		"its alias":         topic.Event("k", model{}).WithHeader("ce_datacontenttype", "x"),
 		"content-type":      topic.Event("k", model{}).WithHeader("content-type", "x"),
+		"extension's name":  topic.Event("k", model{}).WithHeader("ce_trace-id", "x"),
+		"no extension name": topic.Event("k", model{}).WithHeader("ce_", "x"),
 		"empty header name": topic.Event("k", model{}).WithHeader("", "x"),
 	} {
 		_, err := Encode(event, defaults())

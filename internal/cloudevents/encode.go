@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -45,6 +46,9 @@ func Encode(event eventmodels.ProducingEvent, d Defaults) (Encoded, error) {
 	for name := range own {
 		if name == "" || reserved(name) {
 			return Encoded{}, &eventmodels.InvalidEventError{Topic: event.GetTopic(), Reason: fmt.Sprintf("the header name %q is not allowed (set CloudEvents attributes with the event's methods)", name)}
+		}
+		if extension, ok := strings.CutPrefix(name, headerPrefix); ok && !isExtensionName(extension) {
+			return Encoded{}, &eventmodels.InvalidEventError{Topic: event.GetTopic(), Reason: fmt.Sprintf("the header name %q is not allowed: the name of a CloudEvents extension has letters and digits only", name)}
 		}
 	}
 	var attributes eventmodels.Attributes
@@ -120,6 +124,17 @@ func marshal(event eventmodels.ProducingEvent) (payload []byte, contentType stri
 	}
 	payload, err = json.Marshal(event)
 	return payload, eventmodels.ContentTypeJSON, err
+}
+
+// isExtensionName is as lenient as SDKs are, which read capital letters as
+// small ones, and refuse an event with any other name.
+func isExtensionName(name string) bool {
+	for _, c := range []byte(name) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return name != ""
 }
 
 func orElse(value, otherwise string) string {
