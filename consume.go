@@ -244,12 +244,14 @@ func runPlain(handler eventmodels.HandlerInterface) func(context.Context, []*eve
 func (l *Library[ID, TX, DB]) runOnce(h *registeredHandler, handler eventmodels.HandlerTxInterface[ID, TX]) func(context.Context, []*eventmodels.Message) error {
 	identity := mark.Handler{Prefix: l.settings.prefix, Group: h.group, Name: h.name, BaseTopic: h.topic}
 	batch, isBatch := handler.(eventmodels.BatchHandlerTxInterface[ID, TX])
+	written, found := MarksCounts.WithLabelValues(h.name, h.topic, "new"), MarksCounts.WithLabelValues(h.name, h.topic, "found")
 	return func(ctx context.Context, ms []*eventmodels.Message) error {
 		marks := make([]eventmodels.Mark, len(ms))
 		for i, m := range ms {
 			marks[i] = markOf(ctx, identity, string(l.wireTopic(m.Topic)), m)
 		}
-		return l.db.TransactOnce(ctx, marks, func(tx TX, fresh []bool) error {
+		handled := 0
+		err := l.db.TransactOnce(ctx, marks, func(tx TX, fresh []bool) error {
 			todo := make([]*eventmodels.Message, 0, len(ms))
 			positions := make([]int, 0, len(ms))
 			for i, m := range ms {
@@ -257,11 +259,17 @@ func (l *Library[ID, TX, DB]) runOnce(h *registeredHandler, handler eventmodels.
 					todo, positions = append(todo, m), append(positions, i)
 				}
 			}
+			handled = len(todo)
 			if isBatch {
 				return atPositions(batch.HandleBatchTx(ctx, tx, todo), positions)
 			}
 			return handler.HandleTx(ctx, tx, todo[0])
 		})
+		if err == nil {
+			written.Add(float64(handled))
+			found.Add(float64(len(ms) - handled))
+		}
+		return err
 	}
 }
 

@@ -130,7 +130,7 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 			ErrorCounts.WithLabelValues("topic-recreated").Inc()
 			client.Forget(topic)
 		},
-	}, told)
+	}, observedAssignments{told, group})
 	if err != nil {
 		engine.Stop()
 		return nil, fmt.Errorf("consumer group %q: %w", group, err)
@@ -140,7 +140,14 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 	} else {
 		engine.Start(member, member)
 	}
+	sampling, stopSampling := context.WithCancel(context.WithoutCancel(ctx))
+	var sampler sync.WaitGroup
+	sampler.Go(func() {
+		(&groupSampler{lib: &l.LibraryNoDB, client: client, engine: engine, group: group}).run(sampling)
+	})
 	return &session{group: group, engine: engine, leave: func(ctx context.Context) {
+		stopSampling()
+		sampler.Wait()
 		if err := member.Leave(ctx); err != nil {
 			log.Warn("leaving the consumer group; its partitions are assigned again when the session has timed out", "consumer_group", group, "error", err)
 		}
@@ -156,6 +163,7 @@ func (l *Library[ID, TX, DB]) openBroadcast(ctx context.Context, engine *deliver
 		Topics: topics,
 		OnGap: func(topic kafka.WireTopic) {
 			ErrorCounts.WithLabelValues("broadcast-gap").Inc()
+			BroadcastGaps.WithLabelValues(l.topicOf(topic)).Inc()
 			if l.settings.onGap != nil {
 				l.settings.onGap(l.topicOf(topic))
 			}
