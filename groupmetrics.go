@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,10 +35,11 @@ var (
 	}, []string{"consumer_group"})
 	// BlockedPartitions is how many of them take no events because of a
 	// failure, by reason: retrying (an event with OnFailureBlock has failed
-	// and is tried again), stuck (it is not tried again before a restart) or
-	// away (the database or the brokers do not answer).
+	// and is tried again), stuck (it is not tried again before a restart),
+	// away (the database or the brokers do not answer) or unsent (a dead
+	// letter cannot be written).
 	BlockedPartitions = promauto.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "events_blocked_partitions", Help: "Assigned partitions that take no events because of a failure, by reason: retrying, stuck or away.",
+		Name: "events_blocked_partitions", Help: "Assigned partitions that take no events because of a failure, by reason: retrying, stuck, away or unsent.",
 	}, []string{"consumer_group", "reason"})
 	// Rebalances counts how often this process was assigned partitions, had
 	// to give some up (revoked), or lost some without being asked.
@@ -125,14 +127,20 @@ func (s *groupSampler) sample(ctx context.Context) {
 	}
 	AssignedPartitions.WithLabelValues(s.group).Set(float64(len(positions)))
 	PausedPartitions.WithLabelValues(s.group).Set(float64(paused))
-	blocked := map[delivery.BlockReason]map[kafka.TopicPartition]bool{delivery.BlockRetrying: {}, delivery.BlockStuck: {}, delivery.BlockAway: {}}
-	for _, b := range s.engine.Blocked() {
-		if of := blocked[b.Reason]; of != nil {
-			of[kafka.TopicPartition{Topic: kafka.WireTopic(b.Topic), Partition: b.Partition}] = true
-		}
+	type place struct {
+		topic     string
+		partition int32
 	}
-	for reason, of := range blocked {
-		BlockedPartitions.WithLabelValues(s.group, blockWord(reason)).Set(float64(len(of)))
+	blocked := make(map[string]map[place]bool)
+	for _, b := range s.engine.Blocked() {
+		word := blockWord(b.Reason)
+		if blocked[word] == nil {
+			blocked[word] = make(map[place]bool)
+		}
+		blocked[word][place{b.Topic, b.Partition}] = true // by several events, perhaps
+	}
+	for _, word := range blockWords {
+		BlockedPartitions.WithLabelValues(s.group, word).Set(float64(len(blocked[word])))
 	}
 	lag, err := s.lag(ctx, positions)
 	if err != nil {
@@ -144,16 +152,10 @@ func (s *groupSampler) sample(ctx context.Context) {
 	s.show(lag)
 }
 
-// blockWord is a reason as a label.
-func blockWord(r delivery.BlockReason) string {
-	switch r {
-	case delivery.BlockRetrying:
-		return "retrying"
-	case delivery.BlockStuck:
-		return "stuck"
-	}
-	return "away"
-}
+// blockWords are the reasons as labels.
+var blockWords = []string{"retrying", "stuck", "away", "unsent"}
+
+func blockWord(r delivery.BlockReason) string { return strings.ToLower(r.String()) }
 
 // lag asks the brokers for the ends of the partitions. Where a partition stands
 // of which nothing was fetched yet is what the group has committed.

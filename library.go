@@ -65,7 +65,8 @@ type LibraryNoDB struct {
 
 	errors      errorPacer
 	beat        heartbeat
-	askedLimits sync.Map // kafka.WireTopic -> true: its limit was asked for
+	outbox      atomic.Pointer[outboxSample] // nil unless this process relays
+	askedLimits sync.Map                     // kafka.WireTopic -> true: its limit was asked for
 }
 
 var lastInstanceID atomic.Int32

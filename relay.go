@@ -323,6 +323,12 @@ func (o relayObserver) Parked(wireTopic string) {
 	ErrorCounts.WithLabelValues("outbox-parked").Inc()
 }
 
+// outboxSample is what a relay that leads has last seen of the outbox.
+type outboxSample struct {
+	eventmodels.OutboxStats
+	at time.Time
+}
+
 // Holding shows who holds the lease; only that process reports on the outbox.
 func (o relayObserver) Holding(holds bool) {
 	scope := o.lib.settings.prefix
@@ -330,6 +336,7 @@ func (o relayObserver) Holding(holds bool) {
 		RelayLeaseHeld.WithLabelValues(scope).Set(1)
 		return
 	}
+	o.lib.outbox.Store(nil)
 	RelayLeaseHeld.WithLabelValues(scope).Set(0)
 	OutboxRows.DeleteLabelValues(scope)
 	OutboxOldestAge.DeleteLabelValues(scope)
@@ -337,6 +344,7 @@ func (o relayObserver) Holding(holds bool) {
 }
 
 func (o relayObserver) Sampled(stats eventmodels.OutboxStats) {
+	o.lib.outbox.Store(&outboxSample{stats, time.Now()})
 	scope := o.lib.settings.prefix
 	OutboxRows.WithLabelValues(scope).Set(float64(stats.Rows))
 	OutboxOldestAge.WithLabelValues(scope).Set(stats.OldestAge.Seconds())

@@ -40,7 +40,8 @@ type consumption struct {
 	started chan struct{}
 	stopped chan struct{}
 
-	abandoned []string // handlers; written before stopped is closed
+	sessions  []*session // written before started is closed, then constant
+	abandoned []string   // handlers; written before stopped is closed
 }
 
 // StartConsuming starts the registered handlers. started closes when they are
@@ -188,6 +189,7 @@ func (l *Library[ID, TX, DB]) consume(run *consumption) {
 		return
 	}
 	l.beat.arrived()
+	run.sessions = sessions
 	close(run.started)
 	sweeper := l.startSweeper()
 	var beating sync.WaitGroup
