@@ -161,6 +161,9 @@ func TestDecodeOthers(t *testing.T) {
 		{"data that looks like an envelope", &kafka.Record{Value: []byte(`{"specversion":"1.0","id":"1","source":"/s","type":"t"}`), Timestamp: time.UnixMilli(5), Headers: []kafka.Header{
 			{Key: "ce_id", Value: []byte("2")}}},
 			eventmodels.Message{ID: "2", Data: []byte(`{"specversion":"1.0","id":"1","source":"/s","type":"t"}`), Timestamp: time.UnixMilli(5)}},
+		{"a tombstone that says that it is structured", &kafka.Record{Key: []byte("k"), Timestamp: time.UnixMilli(5), Headers: []kafka.Header{
+			{Key: "content-type", Value: []byte("application/cloudevents+json")}}},
+			eventmodels.Message{Key: "k", ContentType: "application/cloudevents+json", Timestamp: time.UnixMilli(5)}},
 		{"a plain record with some of the attributes", &kafka.Record{Value: []byte(`{"specversion":"1.0","id":"1","type":"t"}`), Timestamp: time.UnixMilli(5)},
 			eventmodels.Message{Data: []byte(`{"specversion":"1.0","id":"1","type":"t"}`), Timestamp: time.UnixMilli(5)}},
 		{"a plain record with another version", &kafka.Record{Value: []byte(`{"specversion":"7","id":"1","source":"/s","type":"t"}`), Timestamp: time.UnixMilli(5)},

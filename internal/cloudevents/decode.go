@@ -32,6 +32,9 @@ func Decode(r *kafka.Record) (eventmodels.Message, error) {
 		}
 	}
 	if isStructured(m.ContentType) {
+		if r.Value == nil {
+			return m, nil // a tombstone, whatever else its producer says
+		}
 		if reason := readStructured(&m, r); reason != "" {
 			return m, &eventmodels.DecodeError{Topic: r.Topic, ID: m.ID, ContentType: m.ContentType, Reason: reason}
 		}
