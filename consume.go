@@ -29,15 +29,16 @@ type registeredHandler struct {
 	topic     string // without prefix
 	onFailure eventmodels.OnFailure
 
-	timeout     time.Duration    // 0: 5 min, broadcast 30 s
-	concurrency int              // 0: the library's limit alone; of batches 3, or 1 if batch is set
-	batch       int              // 0: 30, or 1 if concurrency is set; for batch handlers
-	batches     bool             // the handler takes several events at a time
-	queueDepth  int              // 0: 30
-	noRetry     bool             // false
-	backoff     backoff.Schedule // zero: 1 s to 30 s
-	deadLetter  bool             // false: the topic is no dead-letter topic
-	baseTopic   string           // "": the topic, or what a letter says
+	timeout     time.Duration     // 0: 5 min, broadcast 30 s
+	concurrency int               // 0: the library's limit alone; of batches 3, or 1 if batch is set
+	batch       int               // 0: 30, or 1 if concurrency is set; for batch handlers
+	batches     bool              // the handler takes several events at a time
+	ordering    delivery.Ordering // Unordered
+	queueDepth  int               // 0: 30
+	noRetry     bool              // false
+	backoff     backoff.Schedule  // zero: 1 s to 30 s
+	deadLetter  bool              // false: the topic is no dead-letter topic
+	baseTopic   string            // "": the topic, or what a letter says
 
 	// bind makes what the engine runs. It is called when consuming starts,
 	// when database and prefix are known.

@@ -80,7 +80,7 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 		e := &delivery.Handler{
 			Name: h.name, Topic: h.topic, WireTopic: wire, BaseTopic: h.baseTopic, OnFailure: h.onFailure,
 			Timeout: h.timeout, NoRetry: h.noRetry, Concurrency: concurrency, QueueDepth: h.queueDepth, Backoff: h.backoff,
-			Batch: batch, Atomic: h.kind == kindExactlyOnce, Places: places, Run: runs[h],
+			Ordering: h.ordering, Batch: batch, Atomic: h.kind == kindExactlyOnce, Places: places, Run: runs[h],
 		}
 		if h.deadLetter {
 			e.Run, e.Batch = letters.runForLetters(h, runs[h]), 0

@@ -24,6 +24,7 @@ func (s *suite[ID, TX, DB]) consuming(t *testing.T) {
 	t.Run("ErrorHandling", s.errorHandling)
 	t.Run("Concurrency", s.concurrency)
 	t.Run("Batches", s.batches)
+	t.Run("Ordering", s.ordering)
 	t.Run("JoinAndLeave", s.joinAndLeave)
 	if s.h.NewDatabase == nil { // with one, ExactlyOnce has a test that is stricter
 		t.Run("CrashAndStall", s.crashAndStall)

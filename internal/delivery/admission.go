@@ -119,7 +119,9 @@ func (s *scheduler) admitFirst(p *partition, now time.Time) bool {
 			d = new(delivery)
 		}
 		d.event, d.h = ev, h
-		h.push(d, queued)
+		if h.enterLane(d) {
+			h.push(d, queued)
+		}
 	}
 	if p.backlog.len() == 0 {
 		s.passed(p)

@@ -55,8 +55,11 @@ type Handler struct {
 	// does not name not that they are done, but that nothing is wrong with
 	// them: they are run again without the others.
 	Atomic bool
-	// QueueDepth limits the deliveries that wait to run for the first time.
-	// 0 is 30.
+	// Ordering says which of them run one after the other. A lane's deliveries
+	// share runs, but it is in one run at a time.
+	Ordering Ordering
+	// QueueDepth limits the deliveries that wait to run for the first time,
+	// but for those behind one of their lane that is tried again. 0 is 30.
 	QueueDepth int
 	// Backoff is the wait between attempts. Zero is 1 s to 30 s.
 	Backoff backoff.Schedule
@@ -149,6 +152,8 @@ func (h *Handler) validate() error {
 		return fmt.Errorf("negative Concurrency (%d)", h.Concurrency)
 	case h.Batch < 0:
 		return fmt.Errorf("negative Batch (%d)", h.Batch)
+	case h.Ordering < Unordered || h.Ordering > ByPartition:
+		return fmt.Errorf("unknown %v", h.Ordering)
 	case h.QueueDepth < 0:
 		return fmt.Errorf("negative QueueDepth (%d)", h.QueueDepth)
 	}

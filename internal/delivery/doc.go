@@ -16,6 +16,7 @@
 //	scheduler.go admission.go finish.go hold.go flow.go     the state machine over them
 //	deadline.go panic.go    the context and the panics of handlers
 //	engine.go assignments.go drain.go                       life cycle
+//	lane.go                 order of deliveries: by key, by partition
 //	parts.go group.go judgement.go      batches that fail: how they are taken apart, where they wait, what each event gets
 //	sink.go postpone.go     deliveries that are done when something is written, or not run yet
 //	poller.go committer.go timekeeper.go prober.go worker.go    the goroutines
@@ -43,6 +44,7 @@
 //	waiting   in the heap of retries, also if Run has postponed it; holds neither a slot nor a place in a queue
 //	parked    with its partition, which is held until the servers answer
 //	grouped   in a batch that has failed, which waits, is parked, due or running with others of its members
+//	behind    in its lane, waiting for those in front of it
 //	asked     with the prober: its final verdict waits for the servers' health
 //	sent      with the sink, or waiting for it: its letter, or what Run has handed over, is to be written
 //	stuck     blocked for good (no more attempts), until the partition moves or the process restarts
@@ -76,6 +78,15 @@
 // An event that has failed alone runs alone from then on. If the servers turn
 // out to be away when its final verdict is asked about, that is forgotten.
 //
+// # Lanes
+//
+// A handler with an Ordering has a lane for each key, or partition, of which
+// something is not done. Only the first delivery of a lane is in one of the
+// other places; a batch may take those that follow it along. A lane keeps its
+// first one until that has its final verdict and, if it has a letter, until
+// that is written. While the first one is tried again, the others take no room
+// in the queue (they do in the window), so that other lanes go on.
+//
 // # On the way to the sink
 //
 // A delivery that is to have a letter, from the verdict on, counts among those
@@ -105,7 +116,5 @@
 //
 // # Rooms
 //
-// Ordering: queue.go is one unordered lane; lanes take its place behind the
-// same methods.
 // Pausing a handler: another reason for scheduler.runnable to say no.
 package delivery

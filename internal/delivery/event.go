@@ -43,6 +43,7 @@ const (
 	waiting
 	parked
 	grouped
+	behind
 	asked
 	stuck
 	sent
@@ -59,8 +60,13 @@ type delivery struct {
 	blocks  bool
 	overdue bool // was reported
 	blocked time.Time
-	// next is when it is tried again (waiting), or handed to the sink (sent).
+	// next is when it is tried again (waiting; behind, if it has failed), or
+	// handed to the sink (sent). Zero while it runs.
 	next time.Time
+	// lane orders it, between the one ahead of it and the one after it; nil if
+	// it has none, or has left it.
+	lane         *lane
+	ahead, after *delivery
 	// verdict is what the prober is asked to confirm (asked), or why the sink
 	// has it (sent).
 	verdict Verdict
@@ -108,7 +114,7 @@ func (d *delivery) begin(now time.Time) {
 		d.deadline = d.deadline.Add(now.Sub(d.started))
 	}
 	d.giveBack, d.postponed, d.woken = false, false, false
-	d.started = now
+	d.started, d.next = now, time.Time{}
 	d.attempt++
 	d.place = running
 	d.overdue = false

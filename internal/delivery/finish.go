@@ -36,7 +36,11 @@ func (s *scheduler) recordAll(w *worker, now time.Time) {
 			j.took = settled{attempt: d.attempt + 1, counts: true}
 		default:
 			j.took = s.record(d, j.v, j.err, now)
+			if g != nil && d.lane != nil {
+				g.fallBehind(s, d.lane)
+			}
 		}
+		d.slacken()
 	}
 	s.regroup(w.h, g, stay, v, now)
 }
@@ -132,7 +136,11 @@ func (s *scheduler) done(d *delivery) bool {
 
 // retryAt lets a delivery wait for its next attempt.
 func (s *scheduler) retryAt(d *delivery, at time.Time) {
-	d.place, d.next = waiting, at
+	d.next = at
+	if s.fallBehind(d) {
+		return
+	}
+	d.place = waiting
 	first, some := s.retries.next()
 	s.retries.push(d)
 	if !some || at.Before(first) {
@@ -155,10 +163,8 @@ func (s *scheduler) wakeRetries(now time.Time) (next time.Time, some bool) {
 
 // ready lets a delivery run as soon as it can.
 func (s *scheduler) ready(d *delivery, now time.Time) {
-	p := d.event.p
-	if p.away {
-		d.place = parked
-		p.parked = append(p.parked, d)
+	if d.event.p.away {
+		s.park(d)
 		return
 	}
 	d.h.push(d, due)

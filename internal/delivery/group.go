@@ -32,6 +32,15 @@ type group struct {
 // that stay have the verdict v, none of them by itself. g is the group that
 // has run, nil if it was a batch for the first time.
 func (s *scheduler) regroup(h *handler, g *group, stay []*delivery, v Verdict, now time.Time) {
+	stay = slices.DeleteFunc(stay, func(d *delivery) bool {
+		// Of its lane only what is in the group may be in front of it: those
+		// have their new place by now.
+		if d.ahead == nil || d.ahead.place == grouped {
+			d.place = grouped
+			return false
+		}
+		return s.fallBehind(d)
+	})
 	switch {
 	case g != nil:
 		g.parts.pass()
@@ -46,9 +55,6 @@ func (s *scheduler) regroup(h *handler, g *group, stay []*delivery, v Verdict, n
 		return
 	}
 	g.parts.stack = append(g.parts.stack, stay)
-	for _, d := range stay {
-		d.place = grouped
-	}
 	switch {
 	case v.Kind == Halve:
 		g.repeated = true
@@ -65,6 +71,12 @@ func (s *scheduler) regroup(h *handler, g *group, stay []*delivery, v Verdict, n
 			}
 		}
 	}
+}
+
+// fallBehind takes the members of a lane out of a group that do not run: one in
+// front of them has left it and is to be tried again.
+func (g *group) fallBehind(s *scheduler, l *lane) {
+	g.parts.remove(func(d *delivery) bool { return d.lane == l && d.place == grouped }, func(d *delivery) { s.fallBehind(d) })
 }
 
 // waitUntil lets a group wait for its time.

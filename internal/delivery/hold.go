@@ -13,17 +13,21 @@ func (s *scheduler) hold(p *partition, now time.Time) {
 	p.away, p.awaySince = true, now
 	s.held = append(s.held, p)
 	ours := func(d *delivery) bool { return d.event.p == p }
-	park := func(d *delivery) {
-		d.place = parked
-		p.parked = append(p.parked, d)
-	}
 	for _, h := range p.topic.handlers {
-		h.due.take(ours, park)
-		h.queue.take(ours, park)
+		h.due.take(ours, s.park)
+		h.queue.take(ours, s.park)
 		s.parkGroups(p, h)
 	}
 	s.refill(p.topic, now) // other partitions have room now
 	s.wake.prober.ring()
+}
+
+// park lets a delivery wait until its partition, which is held, goes on.
+func (s *scheduler) park(d *delivery) {
+	d.slacken()
+	d.place = parked
+	p := d.event.p
+	p.parked = append(p.parked, d)
 }
 
 // question is what a prober's answer is about.
@@ -62,8 +66,8 @@ func (s *scheduler) healthy(q question, now time.Time) []confirmed {
 			s.letGo(p, now)
 		}
 	}
-	for _, c := range all {
-		s.refill(c.d.h.topic, now)
+	for _, d := range q.asked {
+		s.refill(d.h.topic, now)
 	}
 	return all
 }
@@ -101,9 +105,13 @@ func (s *scheduler) unhealthy(q question, now time.Time) {
 		}
 		s.arrive(d)
 		d.renew()
-		d.place = parked
-		p.parked = append(p.parked, d)
+		if !s.fallBehind(d) {
+			s.park(d)
+		}
 		s.hold(p, now)
+	}
+	for _, d := range q.asked { // what has left may have made room, or let others of its lane out
+		s.refill(d.h.topic, now)
 	}
 }
 

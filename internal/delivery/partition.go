@@ -135,6 +135,10 @@ type handler struct {
 	// groups are batches that have failed and whose next part can run, before
 	// the others.
 	groups fifo[*group]
+	// lanes are those that are not empty. behind is how many deliveries wait
+	// in them for others, and counted how many of these take room in the queue.
+	lanes           map[laneKey]*lane
+	behind, counted int
 	// workers that live.
 	workers int
 	// inLine: it waits for a slot.
@@ -142,7 +146,7 @@ type handler struct {
 }
 
 // queueFull reports whether the queue takes no more.
-func (h *handler) queueFull() bool { return h.queue.len() >= h.QueueDepth }
+func (h *handler) queueFull() bool { return h.queue.len()+h.counted >= h.QueueDepth }
 
 // ready is how many runs there is something for, or more.
 func (h *handler) ready() int { return h.groups.len() + h.due.len() + h.queue.len() }

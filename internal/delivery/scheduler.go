@@ -155,17 +155,39 @@ func (s *scheduler) end(p *partition, now time.Time) {
 
 // forget takes a delivery out of everything but the lists that it is in.
 func (s *scheduler) forget(d *delivery) {
+	if l := s.takeAway(d); l != nil {
+		s.comeOut(l)
+	}
+}
+
+// takeAway is forget, but for its lane, which it returns if the next delivery
+// of it is to come out.
+func (s *scheduler) takeAway(d *delivery) *lane {
+	l := d.leaveLane()
 	d.event.p.unblock(d)
 	d.place = gone
 	s.arrive(d)
 	s.unpress(d)
+	return l
 }
 
 // remove forgets the deliveries that match and do not run. Those in the hands
 // of the prober and the sink are forgotten when these come back with them.
 func (s *scheduler) remove(match func(*delivery) bool) {
-	forget := s.forget
+	var freed []*lane // not while the lists are gone through
+	forget := func(d *delivery) {
+		if l := s.takeAway(d); l != nil {
+			freed = append(freed, l)
+		}
+	}
 	for _, h := range s.handlers {
+		for _, l := range h.lanes {
+			for d, before := l.last, (*delivery)(nil); d != nil; d = before {
+				if before = d.ahead; d.place == behind && match(d) {
+					forget(d)
+				}
+			}
+		}
 		h.due.take(match, forget)
 		h.queue.take(match, forget)
 	}
@@ -180,6 +202,9 @@ func (s *scheduler) remove(match func(*delivery) bool) {
 				forget(d)
 			}
 		}
+	}
+	for _, l := range freed {
+		s.comeOut(l)
 	}
 }
 
@@ -241,9 +266,14 @@ func (s *scheduler) take(w *worker, most int, now time.Time) {
 		w.group.place = running
 		w.ds = append(w.ds, w.group.parts.next()...)
 	} else {
-		w.ds = append(w.ds, h.pop())
-		for !w.ds[0].alone && len(w.ds) < most && h.due.len()+h.queue.len() > 0 && !h.peek().alone {
-			w.ds = append(w.ds, h.pop())
+		first := h.pop()
+		w.ds = append(w.ds, first)
+		if !first.alone {
+			w.ds = s.followers(w.ds, first, most)
+			for len(w.ds) < most && h.due.len()+h.queue.len() > 0 && !h.peek().alone {
+				d := h.pop()
+				w.ds = s.followers(append(w.ds, d), d, most)
+			}
 		}
 	}
 	var deadline time.Time

@@ -109,6 +109,12 @@ var simHandlers = []simHandler{
 	{name: "g", topic: "audit", onFailure: eventmodels.OnFailureSave, concurrency: 2, batch: 6},
 	{name: "e", topic: "mail", onFailure: eventmodels.OnFailureDiscard, concurrency: 2, batch: 5, atomic: true},
 	{name: "f", topic: "mail", onFailure: eventmodels.OnFailureBlock, concurrency: 1, batch: 7},
+	{name: "h", topic: "mail", onFailure: eventmodels.OnFailureDiscard, ordering: ByKey},
+	{name: "i", topic: "calls", onFailure: eventmodels.OnFailureSave, concurrency: 3, batch: 6, ordering: ByKey},
+	{name: "j", topic: "calls", onFailure: eventmodels.OnFailureDiscard, concurrency: 2, batch: 5, atomic: true, ordering: ByKey},
+	{name: "k", topic: "calls", onFailure: eventmodels.OnFailureBlock, concurrency: 2, batch: 4, ordering: ByPartition},
+	{name: "l", topic: "news", onFailure: eventmodels.OnFailureDiscard, ordering: ByPartition},
+	{name: "m", topic: "news", onFailure: eventmodels.OnFailureBlock, batch: 7, atomic: true, ordering: ByKey},
 }
 
 type simHandler struct {
@@ -117,6 +123,18 @@ type simHandler struct {
 	concurrency int
 	batch       int
 	atomic      bool
+	ordering    Ordering
+}
+
+// sameLane reports whether two records of a partition are to be in order.
+func (h *simHandler) sameLane(a, b *kafka.Record) bool {
+	switch h.ordering {
+	case ByPartition:
+		return true
+	case ByKey:
+		return a.Key != nil && b.Key != nil && string(a.Key) == string(b.Key)
+	}
+	return false
 }
 
 func handlersOf(topic kafka.WireTopic) (all []string) {
@@ -140,6 +158,9 @@ func (m *simMember) handle(ctx context.Context, h *simHandler, ms []*eventmodels
 	epochs := make([]*simEpoch, len(ms)) // nil: it was on its way when its epoch ended
 	for i, msg := range ms {
 		epochs[i] = m.begin(h, msg)
+		if epochs[i] != nil && h.ordering != Unordered {
+			m.checkOrder(epochs[i], h, ms[:i], msg)
+		}
 	}
 	took, deaf := s.took()
 	result := s.outcome(h, ms)
@@ -231,6 +252,23 @@ func (m *simMember) begin(h *simHandler, msg *eventmodels.Message) *simEpoch {
 		s.fail("%s: record %d of %v is delivered while %d is not done", m.name, here, tp, ep.lowest)
 	}
 	return ep
+}
+
+// checkOrder fails if something in front of an event in its lane is neither done
+// nor in front of it in the batch. The caller has the lock.
+func (m *simMember) checkOrder(ep *simEpoch, h *simHandler, before []*eventmodels.Message, msg *eventmodels.Message) {
+	tp := at(msg.Topic, msg.Partition)
+	log := m.s.logs[tp]
+	here := log.at(msg.Offset)
+	for i := here - 1; i >= ep.lowest && log.records[i].Offset >= ep.start; i-- {
+		offset := log.records[i].Offset
+		if !h.sameLane(log.records[i], log.records[here]) || ep.done[simKey{offset, h.name}] {
+			continue
+		}
+		if !slices.ContainsFunc(before, func(b *eventmodels.Message) bool { return b.Partition == msg.Partition && b.Offset == offset }) {
+			m.s.fail("%s: %s gets %d of %v before %d", m.name, h.name, msg.Offset, tp, offset)
+		}
+	}
 }
 
 // end notes what has become of an event; own says that err is about it. The
@@ -423,7 +461,7 @@ func (m *simMember) start() {
 	for _, h := range simHandlers {
 		cfg.Handlers = append(cfg.Handlers, &Handler{
 			Name: h.name, Topic: h.topic, WireTopic: kafka.WireTopic(h.topic), OnFailure: h.onFailure,
-			Concurrency: h.concurrency, Batch: h.batch, Atomic: h.atomic, QueueDepth: 7, Backoff: backoff.Schedule{Min: 100 * time.Millisecond, Max: time.Second},
+			Concurrency: h.concurrency, Batch: h.batch, Atomic: h.atomic, Ordering: h.ordering, QueueDepth: 7, Backoff: backoff.Schedule{Min: 100 * time.Millisecond, Max: time.Second},
 			Run: func(ctx context.Context, ms []*eventmodels.Message) error { return m.handle(ctx, &h, ms) },
 		})
 	}
@@ -537,7 +575,11 @@ func (s *simulation) produce(until time.Time) {
 		s.mu.Lock()
 		for tp, log := range s.logs {
 			for range s.rnd.IntN(4) {
-				log.records = append(log.records, &kafka.Record{Topic: string(tp.Topic), Partition: tp.Partition, Offset: log.end})
+				r := &kafka.Record{Topic: string(tp.Topic), Partition: tp.Partition, Offset: log.end}
+				if n := s.rnd.IntN(6); n > 0 { // else it has no key
+					r.Key = []byte("aabc"[:n-1])
+				}
+				log.records = append(log.records, r)
 				log.done = append(log.done, map[string]bool{})
 				log.end++
 			}
@@ -573,7 +615,7 @@ func simulate(t *testing.T, seed uint64) {
 		logs: map[kafka.TopicPartition]*simLog{}, running: map[simRunning]int{},
 	}
 	for p := range int32(3) {
-		for _, topic := range []string{"orders", "audit", "mail"} {
+		for _, topic := range []string{"orders", "audit", "mail", "calls", "news"} {
 			s.logs[at(topic, p)] = &simLog{}
 			s.free = append(s.free, at(topic, p))
 		}
@@ -593,7 +635,7 @@ func simulate(t *testing.T, seed uint64) {
 	s.mu.Lock()
 	s.calm, s.away = true, false
 	s.mu.Unlock()
-	members[0].take(10)
+	members[0].take(len(s.logs))
 	time.Sleep(3 * time.Minute)
 	synctest.Wait()
 	for _, m := range members {
@@ -615,6 +657,13 @@ func simulate(t *testing.T, seed uint64) {
 		}
 		if log.committed != log.end {
 			s.fail("%v is committed up to %d of %d", tp, log.committed, log.end)
+		}
+	}
+	for _, m := range members {
+		for _, h := range m.engine.s.handlers {
+			if len(h.lanes) > 0 || h.behind != 0 || h.counted != 0 {
+				s.fail("%s: %s has %d lanes with %d behind, %d counted", m.name, h.Name, len(h.lanes), h.behind, h.counted)
+			}
 		}
 	}
 	if n := s.slots.used; n != 0 {

@@ -19,7 +19,7 @@ type HandlerStats struct {
 	// deadline.
 	Runs, Running, Overdue int
 	// Retrying deliveries wait for their time, for the servers' health, for
-	// the sink, for others of their batch, or for good (see [Engine.Blocked]).
+	// the sink, for others of their batch or lane, or for good (see [Engine.Blocked]).
 	Retrying int
 	// Backlog is how many records have been fetched that wait for a place in
 	// this handler's queue, or in that of another handler of the topic.
@@ -101,7 +101,7 @@ func (s *scheduler) stats(now time.Time) []HandlerStats {
 	all := make([]HandlerStats, len(s.handlers))
 	at := make(map[*handler]*HandlerStats, len(s.handlers))
 	for i, h := range s.handlers {
-		all[i] = HandlerStats{Handler: h.Handler, Queued: h.queue.len() + h.due.len(), Due: h.due.len(), QueueFull: h.queueFull(), WaitsForSlot: h.inLine}
+		all[i] = HandlerStats{Handler: h.Handler, Queued: h.queue.len() + h.due.len() + h.counted, Retrying: h.behind - h.counted, Due: h.due.len(), QueueFull: h.queueFull(), WaitsForSlot: h.inLine}
 		at[h] = &all[i]
 	}
 	for w := range s.workers {
