@@ -40,6 +40,8 @@ type registeredHandler struct {
 	deadLetter  bool              // false: the topic is no dead-letter topic
 	baseTopic   string            // "": the topic, or what a letter says
 
+	start *Start // nil: what another handler of topic and group says, or Earliest
+
 	// bind makes what the engine runs. It is called when consuming starts,
 	// when database and prefix are known.
 	bind func() func(context.Context, []*eventmodels.Message) error
@@ -223,6 +225,9 @@ func (l *LibraryNoDB) register(call string, h *registeredHandler, opts []Handler
 		if other.name == h.name && other.topic == h.topic && other.group == h.group {
 			panic(where + ": there is a handler of this name already; names are unique among the handlers of a topic and group")
 		}
+	}
+	if wrong := h.checkStart(l.handlers); wrong != "" {
+		panic(where + ": " + wrong)
 	}
 	l.handlers = append(l.handlers, h)
 }

@@ -249,10 +249,7 @@ func (l *LibraryNoDB) kafkaClient() (*kafka.Client, error) {
 	if l.client != nil {
 		return l.client, nil
 	}
-	cfg := l.kafkaConfig
-	cfg.Logger = l.loggerLocked()
-	cfg.ClientID = l.source
-	cfg.Dialer = l.settings.dial
+	cfg := l.connectConfig()
 	client, err := kafka.New(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("configuration of Kafka: %w", err)

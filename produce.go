@@ -137,9 +137,10 @@ func (l *LibraryNoDB) encodeOutbox(ctx context.Context, event eventmodels.Produc
 	}
 	limit, ok := client.CachedLimit(wire)
 	if !ok {
-		limit = defaultMaxMessageBytes
+		limit = max(defaultMaxMessageBytes, l.settings.sizeFloor)
 	}
-	size := recordbatch.BatchOverhead + recordbatch.RecordSize(recordbatch.Record{Key: row.Key, Value: row.Payload, RawHeaders: row.Headers, Timestamp: row.CreatedAt})
+	// As a batch of its own, exactly: what is just not too big is let through.
+	size := recordbatch.BatchSize([]recordbatch.Record{{Key: row.Key, Value: row.Payload, RawHeaders: row.Headers, Timestamp: row.CreatedAt}})
 	if size > limit {
 		return eventmodels.OutboxRow{}, &TooBigError{Topic: event.GetTopic(), Size: size, Limit: limit}
 	}

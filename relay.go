@@ -255,6 +255,7 @@ func (l *Library[ID, TX, DB]) newRelay(poll time.Duration, batchSize int) (*even
 					client.Forget(kafka.WireTopic(wireTopic))
 					return l.ensureTopics(ctx, client, []string{l.topicOf(kafka.WireTopic(wireTopic))})
 				},
+				Compression:     lanesCompression[l.settings.compression],
 				MaxMessageBytes: func(wireTopic string) int { return l.limit(client, kafka.WireTopic(wireTopic)) },
 			})
 		},
@@ -291,7 +292,7 @@ func (l *LibraryNoDB) limit(client *kafka.Client, topic kafka.WireTopic) int {
 			}
 		}()
 	}
-	return defaultMaxMessageBytes
+	return max(defaultMaxMessageBytes, l.settings.sizeFloor)
 }
 
 // learnLimits asks for the limits of the topics that were announced, so that

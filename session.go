@@ -106,10 +106,7 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 	if err != nil {
 		return nil, fmt.Errorf("consumer group %q: %w", group, err)
 	}
-	connect := l.kafkaConfig
-	connect.Logger = log
-	connect.Dialer = l.settings.dial
-	connect.ClientID = l.source
+	connect := l.connectConfig()
 	if group == "" {
 		return l.openBroadcast(ctx, engine, connect, topics)
 	}
@@ -122,7 +119,9 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 		Config:         connect,
 		Group:          l.settings.prefix + group,
 		Topics:         topics,
+		Starts:         l.starts(handlers),
 		Balancers:      l.settings.groupBalancers(),
+		InstanceID:     l.settings.instanceID,
 		OnTruncated:    func(kafka.Truncation) { ErrorCounts.WithLabelValues("topic-truncated").Inc() },
 		OnGap:          func(kafka.Gap) { ErrorCounts.WithLabelValues("topic-gap").Inc() },
 		OnSessionError: func(error) { ErrorCounts.WithLabelValues("group-session").Inc() },

@@ -33,7 +33,11 @@ type settings struct {
 
 	dial func(ctx context.Context, network, address string) (net.Conn, error) // net.Dialer
 
-	balancers []GroupBalancer // BalanceCooperativeSticky
+	balancers   []GroupBalancer // BalanceCooperativeSticky
+	rack        string          // ""
+	instanceID  string          // "": no static member
+	compression Compression     // "": snappy for Produce, none for the relay
+	sizeFloor   int             // 0
 
 	maxRunning    int  // 20
 	enhanceDB     bool // true

@@ -193,8 +193,11 @@ func (l *Library[ID, TX, DB]) consume(run *consumption) {
 	close(run.started)
 	sweeper := l.startSweeper()
 	var beating sync.WaitGroup
-	if client, err := l.kafkaClient(); err == nil && l.broadcasts() {
-		beating.Go(func() { l.sendHeartbeats(run.ctx, client) })
+	if client, err := l.kafkaClient(); err == nil {
+		if l.broadcasts() {
+			beating.Go(func() { l.sendHeartbeats(run.ctx, client) })
+		}
+		beating.Go(func() { l.warnOfRetention(run.ctx, client) })
 	}
 	<-run.ctx.Done()
 	beating.Wait()

@@ -41,6 +41,9 @@ type Config struct {
 	Rack string
 	// Compression of produced batches. Default [Snappy].
 	Compression Compression
+	// MinLimit is what a topic's max.message.bytes is taken for at least,
+	// whatever the brokers say. Default 0.
+	MinLimit int
 	// DialTimeout bounds one attempt to open a connection, with the TLS
 	// handshake. Default 10 s.
 	DialTimeout time.Duration

@@ -83,8 +83,10 @@ func (g *Group) options() []kgo.Opt {
 		topics[i] = string(t)
 	}
 	start := kgo.NewOffset().AtStart()
-	if g.cfg.Start != Earliest {
-		start = kgo.NewOffset().AtEnd() // found and replaced in begin
+	for _, s := range g.cfg.Starts {
+		if s != Earliest {
+			start = kgo.NewOffset().AtEnd() // found and replaced in begin, for all topics
+		}
 	}
 	opts := []kgo.Opt{
 		kgo.WithHooks(onNewClient(func(client *kgo.Client) { g.kgo = client })),

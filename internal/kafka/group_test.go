@@ -243,7 +243,7 @@ func TestGroupNewPartition(t *testing.T) {
 		for _, start := range []Start{Earliest, Latest} {
 			topic, group := c.topic(t, 1), string(newName("g"))
 			cfg := c.groupConfig(t, group, topic)
-			cfg.Start = start
+			cfg.Starts = map[WireTopic]Start{topic: start}
 			m := join(t, cfg)
 			m.wait(t, "assigned", func() bool { return len(m.owned) == 1 })
 			if _, err := c.adm.CreatePartitions(timeout(t), 1, string(topic)); err != nil {
@@ -359,7 +359,7 @@ func TestGroupStart(t *testing.T) {
 		} {
 			group := string(newName("g"))
 			cfg := c.groupConfig(t, group, topic)
-			cfg.Start = test.start
+			cfg.Starts = map[WireTopic]Start{topic: test.start}
 			m := join(t, cfg)
 			m.wait(t, "assigned", func() bool { return m.owned[tp] })
 			if test.at >= 0 {

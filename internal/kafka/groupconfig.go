@@ -17,9 +17,9 @@ type GroupConfig struct {
 	// Topics are the topics to begin with; see [Group.AddTopics]. One that
 	// does not exist is consumed when it does.
 	Topics []WireTopic
-	// Start is where a partition begins of which the group has committed
-	// nothing. Default [Earliest].
-	Start Start
+	// Starts are where the partitions of a topic begin of which the group has
+	// committed nothing. Default for topics that are not in it: [Earliest].
+	Starts map[WireTopic]Start
 	// Balancers are the ways to assign partitions that the member can agree
 	// to, the preferred one first. Default [CooperativeSticky].
 	Balancers []Balancer

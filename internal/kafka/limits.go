@@ -35,19 +35,20 @@ func (l *limits) stop() { l.flights.stop() }
 // Limits is the topic's max.message.bytes: how large a record batch, and so a
 // record with what a batch adds to it, may be. It is read once and remembered;
 // see [Client.Forget]. If the broker refuses the question, the answer is
-// Kafka's default, 1048588.
+// Kafka's default, 1048588. It is never less than [Config.MinLimit].
 func (c *Client) Limits(ctx context.Context, topic WireTopic) (maxMessageBytes int, err error) {
-	if v, ok := c.limit.flights.cached(topic); ok {
+	if v, ok := c.CachedLimit(topic); ok {
 		return v, nil
 	}
 	values, failed := c.limit.flights.get(ctx, []WireTopic{topic})
-	return values[topic], topicErrors("read the limits of", failed)
+	return max(values[topic], c.cfg.MinLimit), topicErrors("read the limits of", failed)
 }
 
 // CachedLimit is [Client.Limits] without network: ok is false when the limit
 // has not been read yet.
 func (c *Client) CachedLimit(topic WireTopic) (maxMessageBytes int, ok bool) {
-	return c.limit.flights.cached(topic)
+	v, ok := c.limit.flights.cached(topic)
+	return max(v, c.cfg.MinLimit), ok
 }
 
 // read is the flight: one DescribeConfigs request for all topics, again as long

@@ -45,7 +45,7 @@ func (c *Client) producing() []kgo.Opt {
 func (c *Client) batchLimit(topic string) int32 {
 	limit := DefaultMaxMessageBytes
 	if c.limit != nil { // nil while the client is made
-		if v, ok := c.limit.flights.cached(WireTopic(topic)); ok {
+		if v, ok := c.CachedLimit(WireTopic(topic)); ok {
 			limit = max(512, min(v, maxRequest))
 		}
 	}

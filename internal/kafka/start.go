@@ -66,20 +66,55 @@ func (g *Group) begin(ctx context.Context, offsets map[string]map[int32]kgo.Offs
 
 // beginLater replaces the offsets of partitions of which nothing is committed.
 func (g *Group) beginLater(ctx context.Context, unknown map[string][]int32, offsets map[string]map[int32]kgo.Offset) error {
-	since := g.started
-	if g.cfg.Start.kind == atTime {
-		since = g.cfg.Start.at
+	since := make(map[time.Time][]string)
+	for topic, partitions := range unknown {
+		switch start := g.cfg.Starts[WireTopic(topic)]; start.kind {
+		case atStart:
+			for _, p := range partitions {
+				offsets[topic][p] = kgo.NewOffset().AtStart()
+			}
+		case atEnd:
+			since[g.started] = append(since[g.started], topic)
+		case atTime:
+			since[start.at] = append(since[start.at], topic)
+		}
 	}
-	topics := make([]string, 0, len(unknown))
-	for t := range unknown {
-		topics = append(topics, t)
+	pinned := make(map[string]map[int32]kgo.EpochOffset)
+	for t, topics := range since {
+		if err := g.beginSince(ctx, beginning{t, topics, unknown, offsets, pinned}); err != nil {
+			return err
+		}
 	}
-	listed, err := kadm.NewClient(g.kgo).ListOffsetsAfterMilli(ctx, since.UnixMilli(), topics...)
+	if len(pinned) == 0 {
+		return nil
+	}
+	failed := make(map[TopicPartition]error)
+	g.commit(ctx, pinned, failed)
+	for tp, err := range failed {
+		g.log.Warn("kafka: where the group starts was not committed; until its first commit a restart starts later",
+			"topic", tp.Topic, "partition", tp.Partition, "error", err)
+	}
+	return nil
+}
+
+// beginning is what is looked up together: the topics that begin at one time.
+type beginning struct {
+	since   time.Time
+	topics  []string
+	unknown map[string][]int32
+	// offsets and pinned are written to.
+	offsets map[string]map[int32]kgo.Offset
+	pinned  map[string]map[int32]kgo.EpochOffset
+}
+
+func (g *Group) beginSince(ctx context.Context, b beginning) error {
+	listed, err := kadm.NewClient(g.kgo).ListOffsetsAfterMilli(ctx, b.since.UnixMilli(), b.topics...)
 	if err != nil {
 		return g.cfg.explain("look up where to start", err)
 	}
-	pinned := make(map[string]map[int32]kgo.EpochOffset)
-	for topic, partitions := range unknown {
+	unknown, offsets, pinned := b.unknown, b.offsets, b.pinned
+	for _, topic := range b.topics {
+		partitions := unknown[topic]
 		pinned[topic] = make(map[int32]kgo.EpochOffset)
 		for _, p := range partitions {
 			o, ok := listed.Lookup(topic, p)
@@ -92,12 +127,6 @@ func (g *Group) beginLater(ctx context.Context, unknown map[string][]int32, offs
 			offsets[topic][p] = kgo.NewOffset().At(o.Offset).WithEpoch(o.LeaderEpoch)
 			pinned[topic][p] = kgo.EpochOffset{Epoch: o.LeaderEpoch, Offset: o.Offset}
 		}
-	}
-	failed := make(map[TopicPartition]error)
-	g.commit(ctx, pinned, failed)
-	for tp, err := range failed {
-		g.log.Warn("kafka: where the group starts was not committed; until its first commit a restart starts later",
-			"topic", tp.Topic, "partition", tp.Partition, "error", err)
 	}
 	return nil
 }
