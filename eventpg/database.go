@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/seed46dd6f11/events/eventdb"
@@ -53,7 +54,7 @@ func newConfig(opts []Option) config {
 	return c
 }
 
-// Option is a setting of [Open], [Wrap] and [New].
+// Option is a setting of [Open], [Wrap], [WrapPool] and [New].
 type Option func(*config)
 
 // WithKeyLocks makes the order of commits per key hold for transactions that
@@ -158,6 +159,58 @@ func Wrap(pool *sql.DB, opts ...Option) *DB {
 	return New[*Tx](&Pool{pool}, opts...)
 }
 
+// WrapPool makes a database of a pgx pool that the application has opened.
+// Transactions of the database and of its handlers take their connections from
+// the pool, wait there like everybody else, and give them back when they end;
+// [Tx.Native] is the pool's own connection. The pool's MaxConns is what limits
+// exactly-once handlers, which leave two connections to the rest of the
+// service, if there are that many.
+//
+// The relay has connections of its own beside the pool's, made with its
+// settings and its BeforeConnect, so that neither can starve the other. What
+// its other hooks do to connections (AfterConnect, PrepareConn) is not
+// repeated on them: the library's tables must be found by the search_path of
+// the connection string or of the database user.
+//
+// The pool remains the application's: it closes it, after the Library has
+// stopped and the result was closed. Close of the result leaves the pool open.
+//
+// It panics if pool is nil or an option is for Open only.
+func WrapPool(pool *pgxpool.Pool, opts ...Option) *DB {
+	if pool == nil {
+		panic("eventpg.WrapPool: the *pgxpool.Pool is nil")
+	}
+	settings := forWrapping(opts)
+	facade := stdlib.OpenDBFromPool(pool) // keeps no connection of its own
+	facade.SetMaxOpenConns(int(pool.Config().MaxConns))
+	db := connect[*Tx](&Pool{facade}, nativeSource(pool), settings)
+	db.close = facade.Close
+	return db
+}
+
+// nativeSource does not take a connection of the pool, of which there may be
+// only one.
+func nativeSource(pool *pgxpool.Pool) source {
+	return func(ctx context.Context) (*pgx.ConnConfig, error) {
+		config := pool.Config() // a copy
+		if config.BeforeConnect != nil {
+			if err := config.BeforeConnect(ctx, config.ConnConfig); err != nil {
+				return nil, err
+			}
+		}
+		return config.ConnConfig, nil
+	}
+}
+
+// forWrapping refuses what only Open can do.
+func forWrapping(opts []Option) config {
+	settings := newConfig(opts)
+	if settings.migrate || settings.maxConnections != 0 {
+		panic("eventpg: WithMigrate and WithMaxConnections are for Open; call Migrate and set the pool's size yourself")
+	}
+	return settings
+}
+
 // New makes a database of a type of the application's own, with transactions
 // of the application's own type; see eventdb for what they need. *sql.DB with
 // *sql.Tx will do, if events are produced with ProduceTx only.
@@ -165,11 +218,7 @@ func Wrap(pool *sql.DB, opts ...Option) *DB {
 // For the relay, db must have the method Conn of *sql.DB; types that embed a
 // *sql.DB have it. The driver must be pgx's. See [Wrap] for the rest.
 func New[TX eventdb.BasicTX, Database eventdb.BasicDB[TX]](db Database, opts ...Option) *Connection[TX, Database] {
-	settings := newConfig(opts)
-	if settings.migrate || settings.maxConnections != 0 {
-		panic("eventpg: WithMigrate and WithMaxConnections are for Open; call Migrate and SetMaxOpenConns yourself")
-	}
-	return connect[TX](db, poolSource(db), settings)
+	return connect[TX](db, poolSource(db), forWrapping(opts))
 }
 
 func connect[TX eventdb.BasicTX, Database eventdb.BasicDB[TX]](db Database, source source, settings config) *Connection[TX, Database] {
@@ -183,8 +232,8 @@ func connect[TX eventdb.BasicTX, Database eventdb.BasicDB[TX]](db Database, sour
 	}
 }
 
-// Close closes the pool that [Open] has opened. It does nothing for a database
-// that was given to [Wrap] or [New].
+// Close closes the pool that [Open] has opened. A pool that was given to [Wrap],
+// [WrapPool] or [New] stays open.
 func (c *Connection[TX, Database]) Close() error { return c.close() }
 
 // A source says how connections of the store's own are made.

@@ -12,7 +12,7 @@
 //		return nil
 //	})
 //
-// A service that has a pool uses [Wrap], and one that has a transaction type
+// A service that has a pool uses [Wrap] or [WrapPool], and one that has a transaction type
 // of its own [New]. Events can also be produced in transactions that the
 // application begins and ends itself, with ProduceTx: of database/sql (and so
 // of GORM, sqlc, sqlx) or of pgx.
