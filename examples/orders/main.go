@@ -5,8 +5,13 @@
 //   - The relay moves the events to Kafka.
 //   - "invoice" is exactly-once: some events are sent twice, and no order may be
 //     invoiced twice.
-//   - "confirmation" sends e-mails, idempotently; it fails for some orders and
-//     is tried again.
+//   - "confirmation" sends e-mails, idempotently. It fails for some orders and
+//     is tried again; for some it fails for good: these become dead letters, and
+//     are replayed when the customers' addresses have been repaired.
+//   - "sales" is an exactly-once batch handler: what has queued up is summed up
+//     in one transaction.
+//   - "loyalty" is ordered by key: it sees each customer's orders one after
+//     another, as they were committed, although some attempts fail.
 //   - "price-cache" is a broadcast that keeps a cache fresh in both instances of
 //     the service.
 //

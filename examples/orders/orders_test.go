@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed46dd6f11/events"
+	"github.com/seed46dd6f11/events/eventembed"
 	"github.com/seed46dd6f11/events/eventsqlite"
 )
 
@@ -48,6 +50,8 @@ func TestCheckFindsDifferences(t *testing.T) {
 			`INSERT INTO demo_orders(id, product, cents) VALUES ('silent', 'apple', 1), ('twice', 'apple', 2)`,
 			`INSERT INTO demo_invoices(order_id, cents) VALUES ('twice', 2), ('twice', 2), ('ghost', 3)`,
 			`UPDATE demo_prices SET version = 4 WHERE product = 'bread'`,
+			`UPDATE demo_customers SET orders = 2 WHERE customer = 'bob'`,
+			`INSERT INTO demo_orders(id, product, cents) VALUES ('order-3', 'apple', 1)`,
 		} {
 			if _, err := tx.ExecContext(ctx, statement); err != nil {
 				return err
@@ -57,13 +61,24 @@ func TestCheckFindsDifferences(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	st := &stats{mailed: map[string]int{"twice": 1, "phantom": 1}}
-	s := &shop[*eventsqlite.Tx, *eventsqlite.DB]{play: play{out: testOutput{t}}, db: db, bind: "?", cache: newPriceCache(), stats: st}
+	broker, err := eventembed.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	lib := events.New[id, *eventsqlite.Tx, *eventsqlite.DB]()
+	lib.Configure(db, nil, false, nil, nil, broker.Addrs())
+	defer lib.Shutdown(context.WithoutCancel(ctx))
+	st := newStats()
+	st.mailed = map[string]int{"twice": 1, "phantom": 1}
+	st.outOfOrder = []string{"ada: 3 after 1"}
+	s := &shop[*eventsqlite.Tx, *eventsqlite.DB]{play: play{out: testOutput{t}}, db: db, lib: lib, bind: "?", cache: newPriceCache(), stats: st}
 	err = check(context.WithoutCancel(ctx), s.play, []*shop[*eventsqlite.Tx, *eventsqlite.DB]{s}, time.Second)
 	if err == nil {
 		t.Fatal("no difference was found")
 	}
-	for _, want := range []string{"without invoice: silent", "more than once: twice", "without order: ghost", "without confirmation: silent", "rolled back: phantom", "bread"} {
+	for _, want := range []string{"without invoice: order-3, silent", "more than once: twice", "without order: ghost", "without confirmation: silent", "rolled back: phantom", "bread",
+		"sales and orders differ", "bob: 0 of 2", "ada: 3 after 1", "0, not 1"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in: %v", want, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed46dd6f11/events"
 	"github.com/seed46dd6f11/events/eventmodels"
 )
 
@@ -15,9 +16,13 @@ var schema = []string{
 	`DROP TABLE IF EXISTS demo_orders`,
 	`DROP TABLE IF EXISTS demo_invoices`,
 	`DROP TABLE IF EXISTS demo_prices`,
+	`DROP TABLE IF EXISTS demo_sales`,
+	`DROP TABLE IF EXISTS demo_customers`,
 	`CREATE TABLE demo_orders (id VARCHAR(40) PRIMARY KEY, product VARCHAR(40) NOT NULL, cents INTEGER NOT NULL)`,
 	`CREATE TABLE demo_invoices (order_id VARCHAR(40) NOT NULL, cents INTEGER NOT NULL)`,
 	`CREATE TABLE demo_prices (product VARCHAR(40) PRIMARY KEY, cents INTEGER NOT NULL, version INTEGER NOT NULL)`,
+	`CREATE TABLE demo_sales (orders INTEGER NOT NULL, cents INTEGER NOT NULL)`,
+	`CREATE TABLE demo_customers (customer VARCHAR(40) PRIMARY KEY, orders INTEGER NOT NULL)`,
 }
 
 // perform starts two instances of the service, lets customers order, waits
@@ -27,7 +32,7 @@ func perform[TX eventmodels.EnhancedTX, DB interface {
 	closer
 }](ctx context.Context, p play, bind string, connect func() (DB, error)) (err error) {
 	began := time.Now()
-	st := &stats{mailed: make(map[string]int), failed: make(map[string]bool)}
+	st := newStats()
 	serving, stop := context.WithCancel(ctx)
 	var shops []*shop[TX, DB]
 	var waits []func() error
@@ -59,13 +64,19 @@ func perform[TX eventmodels.EnhancedTX, DB interface {
 	showing, hide := context.WithCancel(ctx)
 	var shown sync.WaitGroup
 	shown.Go(func() { show(showing, p, st) })
-	err = customers(ctx, p, shops)
+	err = trade(ctx, p, shops)
 	if err == nil {
 		err = arrived(ctx, shops)
 	}
 	hide()
 	shown.Wait()
 	if err != nil {
+		return err
+	}
+	if err := repair(ctx, p, shops[0]); err != nil {
+		return err
+	}
+	if err := arrived(ctx, shops); err != nil {
 		return err
 	}
 	return check(ctx, p, shops, time.Since(began))
@@ -84,12 +95,59 @@ func createTables[TX eventmodels.EnhancedTX, DB database[TX]](ctx context.Contex
 				return err
 			}
 		}
+		for _, customer := range customers {
+			if _, err := tx.ExecContext(ctx, s.sql(`INSERT INTO demo_customers(customer, orders) VALUES ($1, 0)`), customer); err != nil {
+				return err
+			}
+		}
 		return nil
 	})
 }
 
-// customers place orders in both instances, and somebody changes prices.
-func customers[TX eventmodels.EnhancedTX, DB database[TX]](ctx context.Context, p play, shops []*shop[TX, DB]) error {
+// repair is what somebody does who is called because of dead letters: look what
+// the problem is, repair it, and let the letters be handled again.
+func repair[TX eventmodels.EnhancedTX, DB database[TX]](ctx context.Context, p play, s *shop[TX, DB]) error {
+	letters := s.lib.DeadLetters(mailing)
+	causes, err := letters.Causes(ctx, events.LetterFilter{States: events.OpenLetters})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.out, "\nDead letters of the group %s:\n", mailing)
+	for _, c := range causes {
+		fmt.Fprintf(p.out, "  %d of %s, for one cause; the newest: %s\n", c.Count, c.Handler, c.Example.Error)
+	}
+	s.stats.repaired.Store(true)
+
+	var failed []events.Letter
+	for letter, err := range letters.List(ctx, events.LetterFilter{States: events.OpenLetters}) {
+		if err != nil {
+			return err
+		}
+		failed = append(failed, letter)
+	}
+	s.stats.letters.Store(int64(len(failed)))
+	began := time.Now()
+	replay, err := letters.Replay(ctx, events.LetterAction{By: "demo", Reason: "addresses repaired"}, failed...)
+	if err != nil {
+		return err
+	}
+	outcomes, err := replay.Wait(ctx)
+	if err != nil {
+		return err
+	}
+	done := 0
+	for _, o := range outcomes {
+		if o.Result == events.ReplayDone {
+			done++
+		}
+	}
+	fmt.Fprintf(p.out, "  repaired and replayed: %d of %d done after %v\n", done, len(failed), time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+// trade lets customers place orders in both instances, and somebody change
+// prices.
+func trade[TX eventmodels.EnhancedTX, DB database[TX]](ctx context.Context, p play, shops []*shop[TX, DB]) error {
 	const counters = 4
 	errs := make([]error, counters)
 	var wg sync.WaitGroup
@@ -139,7 +197,7 @@ func show(ctx context.Context, p play, st *stats) {
 		case <-ctx.Done():
 			running = false
 		}
-		fmt.Fprintf(p.out, "orders %4d (+%d rolled back)   invoices %4d   e-mails %4d (%d attempts failed)   price changes %3d\n",
-			st.committed.Load(), st.rolledBack.Load(), st.invoices.Load(), st.mails.Load(), st.mailFailures.Load(), st.priceChanges.Load())
+		fmt.Fprintf(p.out, "orders %4d (+%d rolled back)   invoices %4d   e-mails %4d (%d attempts failed, %d bounced)   batches of sales %3d   prices %3d\n",
+			st.committed.Load(), st.rolledBack.Load(), st.invoices.Load(), st.mails.Load(), st.mailFailures.Load(), st.bounced.Load(), st.batches.Load(), st.priceChanges.Load())
 	}
 }

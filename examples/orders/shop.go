@@ -19,9 +19,11 @@ import (
 // The events, and the topics that carry them.
 type (
 	orderPlaced struct {
-		Order   string `json:"order"`
-		Product string `json:"product"`
-		Cents   int    `json:"cents"`
+		Order    string `json:"order"`
+		Customer string `json:"customer"`
+		Number   int    `json:"number"` // it is the customer's nth order
+		Product  string `json:"product"`
+		Cents    int    `json:"cents"`
 	}
 	priceChanged struct {
 		Product string `json:"product"`
@@ -33,11 +35,15 @@ type (
 var (
 	billing = events.NewConsumerGroup("billing")
 	mailing = events.NewConsumerGroup("mailing")
+	loyalty = events.NewConsumerGroup("loyalty")
 	placed  = "orders.placed"
 	prices  = "prices.changed"
 )
 
-var products = []string{"apple", "bread", "cheese"}
+var (
+	products  = []string{"apple", "bread", "cheese"}
+	customers = []string{"ada", "bob", "cyd", "dan", "eve"}
+)
 
 // play is what the demo is played with.
 type play struct {
@@ -73,11 +79,31 @@ type shop[TX eventmodels.EnhancedTX, DB database[TX]] struct {
 type stats struct {
 	committed, rolledBack, sentTwice atomic.Int64
 	invoices, mails, mailFailures    atomic.Int64
+	bounced, letters                 atomic.Int64
+	batches, loyaltyFails            atomic.Int64
 	priceChanges                     atomic.Int64
 
-	mu     sync.Mutex
-	mailed map[string]int // order -> e-mails; guarded by mu
-	failed map[string]bool
+	// repaired: the customers have given addresses that exist.
+	repaired atomic.Bool
+
+	mu         sync.Mutex
+	mailed     map[string]int  // order -> e-mails; guarded by mu
+	failed     map[string]bool // attempts that have failed once, as they should; guarded by mu
+	latest     map[string]int  // customer -> the last order that loyalty has seen; guarded by mu
+	outOfOrder []string        // guarded by mu
+}
+
+func newStats() *stats {
+	return &stats{mailed: make(map[string]int), failed: make(map[string]bool), latest: make(map[string]int)}
+}
+
+// firstTime reports whether it is asked about what for the first time.
+func (s *stats) firstTime(what string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first := !s.failed[what]
+	s.failed[what] = true
+	return first
 }
 
 // open makes an instance, registers its handlers and starts it.
@@ -88,8 +114,11 @@ func open[TX eventmodels.EnhancedTX, DB database[TX]](ctx context.Context, p pla
 
 	orders := eventmodels.BindTopicTx[orderPlaced, id, TX, DB](placed)
 	s.lib.ConsumeExactlyOnce(billing, eventmodels.OnFailureBlock, "invoice", orders.HandlerTx(s.invoice))
-	s.lib.ConsumeIdempotent(mailing, eventmodels.OnFailureDiscard, "confirmation", orders.Handler(s.confirm),
+	s.lib.ConsumeExactlyOnce(billing, eventmodels.OnFailureBlock, "sales", orders.BatchHandlerTx(s.sumUp), events.WithBatch(50))
+	s.lib.ConsumeIdempotent(mailing, eventmodels.OnFailureSave, "confirmation", orders.Handler(s.confirm),
 		events.WithBackoff(100*time.Millisecond, time.Second))
+	s.lib.ConsumeIdempotent(loyalty, eventmodels.OnFailureBlock, "loyalty", orders.Handler(s.reward),
+		events.WithOrdering(events.ByKey), events.WithBackoff(20*time.Millisecond, time.Second))
 	s.lib.ConsumeBroadcast("price-cache", eventmodels.BindTopic[priceChanged](prices).Handler(s.refresh))
 
 	s.lib.Configure(db, nil, false, nil, nil, p.brokers)
@@ -112,13 +141,22 @@ var errChangedMind = errors.New("the customer changed their mind")
 
 // place writes an order and produces its event, in one transaction. Every
 // tenth is rolled back, every fifteenth is produced twice.
+//
+// The event's key is the customer, and the transactions of a customer update
+// the same row. So the customer's events are in the order of the commits.
 func (s *shop[TX, DB]) place(ctx context.Context, n int) error {
-	order := orderPlaced{Order: fmt.Sprintf("order-%04d", n), Product: products[n%len(products)], Cents: 100 + n}
-	event := eventmodels.BindTopic[orderPlaced](placed).Event(order.Order, order).ID("placed/" + order.Order)
+	order := orderPlaced{Order: fmt.Sprintf("order-%04d", n), Customer: customers[n%len(customers)], Product: products[n%len(products)], Cents: 100 + n}
 	err := s.db.Transact(ctx, func(tx TX) error {
+		if _, err := tx.ExecContext(ctx, s.sql(`UPDATE demo_customers SET orders = orders + 1 WHERE customer = $1`), order.Customer); err != nil {
+			return err
+		}
+		if err := tx.QueryRowContext(ctx, s.sql(`SELECT orders FROM demo_customers WHERE customer = $1`), order.Customer).Scan(&order.Number); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, s.sql(`INSERT INTO demo_orders(id, product, cents) VALUES ($1, $2, $3)`), order.Order, order.Product, order.Cents); err != nil {
 			return err
 		}
+		event := eventmodels.BindTopic[orderPlaced](placed).Event(order.Customer, order).ID("placed/" + order.Order)
 		tx.Produce(event)
 		if n%15 == 0 {
 			tx.Produce(event)
@@ -151,16 +189,55 @@ func (s *shop[TX, DB]) invoice(ctx context.Context, tx TX, e eventmodels.Event[o
 	return err
 }
 
-// confirm is the idempotent handler. The mail server is bad: the first attempt
-// of every seventh order fails.
-func (s *shop[TX, DB]) confirm(_ context.Context, e eventmodels.Event[orderPlaced]) error {
+// sumUp is the exactly-once batch handler: under pressure many orders cost one
+// transaction and one row.
+func (s *shop[TX, DB]) sumUp(ctx context.Context, tx TX, batch []eventmodels.Event[orderPlaced]) error {
+	cents := 0
+	for _, e := range batch {
+		cents += e.Payload.Cents
+	}
+	_, err := tx.ExecContext(ctx, s.sql(`INSERT INTO demo_sales(orders, cents) VALUES ($1, $2)`), len(batch), cents)
+	if err == nil {
+		s.stats.batches.Add(1)
+	}
+	return err
+}
+
+// reward is ordered by the event's key, the customer. The first attempt of
+// every ninth order fails, and the customer's next orders wait for it. An event
+// that comes once more changes nothing.
+func (s *shop[TX, DB]) reward(_ context.Context, e eventmodels.Event[orderPlaced]) error {
+	if e.Payload.Number%9 == 0 && s.stats.firstTime("reward "+e.Payload.Order) {
+		s.stats.loyaltyFails.Add(1)
+		return errors.New("loyalty: the points could not be booked")
+	}
 	s.stats.mu.Lock()
 	defer s.stats.mu.Unlock()
-	if strings.HasSuffix(e.Payload.Order, "7") && !s.stats.failed[e.Payload.Order] {
-		s.stats.failed[e.Payload.Order] = true
+	last := s.stats.latest[e.Payload.Customer]
+	if e.Payload.Number > last+1 {
+		s.stats.outOfOrder = append(s.stats.outOfOrder, fmt.Sprintf("%s: %d after %d", e.Payload.Customer, e.Payload.Number, last))
+	}
+	s.stats.latest[e.Payload.Customer] = max(last, e.Payload.Number)
+	return nil
+}
+
+// noMailbox says whether an order's e-mail address does not exist.
+func noMailbox(order string) bool { return strings.HasSuffix(order, "3") }
+
+// confirm is the idempotent handler. The mail server is bad: the first attempt
+// of every tenth order fails. And one address in ten does not exist: to try
+// again would not help.
+func (s *shop[TX, DB]) confirm(_ context.Context, e eventmodels.Event[orderPlaced]) error {
+	if noMailbox(e.Payload.Order) && !s.stats.repaired.Load() {
+		s.stats.bounced.Add(1)
+		return eventmodels.SetErrorHandling(fmt.Errorf("the mailbox of %s, order %q, does not exist", e.Payload.Customer, e.Payload.Order), eventmodels.DoNotRetry)
+	}
+	if strings.HasSuffix(e.Payload.Order, "7") && s.stats.firstTime("confirm "+e.Payload.Order) {
 		s.stats.mailFailures.Add(1)
 		return errors.New("mail server: try again later")
 	}
+	s.stats.mu.Lock()
+	defer s.stats.mu.Unlock()
 	s.stats.mailed[e.Payload.Order]++
 	s.stats.mails.Add(1)
 	return nil
