@@ -140,7 +140,7 @@ func (g *groupLetters) add(h *registeredHandler, target *deadletter.Handler, slo
 		places = slots.transactions
 	}
 	g.handlers = append(g.handlers, &delivery.Handler{
-		Name: e.Name, Topic: letterTopic, WireTopic: e.Topic, BaseTopic: h.topic, OnFailure: onFailure,
+		Name: e.Name, PausedAs: h.name, Topic: letterTopic, WireTopic: e.Topic, BaseTopic: h.topic, OnFailure: onFailure,
 		Timeout: h.timeout, NoRetry: true, Concurrency: h.concurrency, QueueDepth: defaultLetterQueue, Backoff: h.backoff,
 		Places: places, Slots: slots.letters, Run: g.reader.Run(target),
 	})

@@ -63,6 +63,7 @@ type LibraryNoDB struct {
 	client        *kafka.Client        // guarded by mu; made at first use
 	broadcastName string               // guarded by mu; "" before StartConsuming
 
+	pausing     pausing // guarded by mu
 	errors      errorPacer
 	beat        heartbeat
 	outbox      atomic.Pointer[outboxSample] // nil unless this process relays

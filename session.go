@@ -106,6 +106,7 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 	if err != nil {
 		return nil, fmt.Errorf("consumer group %q: %w", group, err)
 	}
+	l.addEngine(engine)
 	connect := l.connectConfig()
 	if group == "" {
 		return l.openBroadcast(ctx, engine, connect, topics)

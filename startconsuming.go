@@ -204,6 +204,7 @@ func (l *Library[ID, TX, DB]) consume(run *consumption) {
 	limit, cancel := context.WithTimeout(run.limit, l.settings.shutdownLimit)
 	defer cancel()
 	run.abandoned = closeSessions(limit, sessions)
+	l.dropEngines()
 	if sweeper != nil {
 		sweeper.Stop()
 	}
@@ -218,6 +219,7 @@ func (l *Library[ID, TX, DB]) openSessions(run *consumption) ([]*session, bool) 
 			return sessions, true
 		}
 		closeSessions(run.limit, sessions)
+		l.dropEngines()
 		if run.ctx.Err() != nil {
 			break
 		}

@@ -27,6 +27,8 @@ var DefaultBackoff = backoff.Schedule{Min: time.Second, Max: 30 * time.Second, J
 type Handler struct {
 	// Name is unique among the handlers of a topic in a group.
 	Name string
+	// PausedAs is the name that [Engine.Pause] knows it by; "" is Name.
+	PausedAs string
 	// Topic is the application's name of the topic.
 	Topic     string
 	WireTopic kafka.WireTopic

@@ -18,6 +18,7 @@
 //	engine.go assignments.go drain.go                       life cycle
 //	lane.go                 order of deliveries: by key, by partition
 //	parts.go group.go judgement.go      batches that fail: how they are taken apart, where they wait, what each event gets
+//	pausing.go              handlers that nothing is started of
 //	sink.go postpone.go     deliveries that are done when something is written, or not run yet
 //	poller.go committer.go timekeeper.go prober.go worker.go    the goroutines
 //	observer.go report.go stats.go                          seeing it work
@@ -113,8 +114,4 @@
 //
 // A slot that becomes free can belong to another engine's handler next. The
 // engine that frees it tells the other one after it has let go of its own lock.
-//
-// # Rooms
-//
-// Pausing a handler: another reason for scheduler.runnable to say no.
 package delivery

@@ -139,6 +139,8 @@ type handler struct {
 	// in them for others, and counted how many of these take room in the queue.
 	lanes           map[laneKey]*lane
 	behind, counted int
+	// pausedSince is when it was paused; zero if it is not.
+	pausedSince time.Time
 	// workers that live.
 	workers int
 	// inLine: it waits for a slot.

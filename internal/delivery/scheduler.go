@@ -211,8 +211,11 @@ func (s *scheduler) remove(match func(*delivery) bool) {
 // runnable reports whether one more worker of the handler may start, but for
 // the slots.
 func (s *scheduler) runnable(h *handler) bool {
-	return h.ready() > 0 && !s.draining && (h.Concurrency == 0 || h.workers < h.Concurrency)
+	return s.hasWork(h) && (h.Concurrency == 0 || h.workers < h.Concurrency)
 }
+
+// hasWork reports whether there is something that may start.
+func (s *scheduler) hasWork(h *handler) bool { return h.ready() > 0 && !s.draining && !h.paused() }
 
 // pump starts workers for what can run, and reports whether it has started one.
 func (s *scheduler) pump(h *handler, now time.Time) (started bool) {
@@ -294,7 +297,7 @@ func (s *scheduler) next(w *worker, now time.Time) bool {
 	if h.ready() == 0 {
 		s.admit(h.topic, now) // what it finished may have made room in the window
 	}
-	more := h.ready() > 0 && !s.draining && !s.yields(w, now)
+	more := s.hasWork(h) && !s.yields(w, now)
 	if more {
 		s.take(w, h.Batch, now)
 	} else {

@@ -561,8 +561,15 @@ func (m *simMember) live(until time.Time) {
 			m.take(1 + m.s.dice(4))
 		case n < 80:
 			m.revoke(50)
-		case n < 95:
+		case n < 90:
 			m.lose()
+		case n < 95:
+			h := simHandlers[m.s.dice(len(simHandlers))]
+			m.engine.Pause(h.name)
+			time.Sleep(time.Duration(m.s.dice(10_000)) * time.Millisecond)
+			if m.s.dice(2) == 0 { // else it stays so
+				m.engine.Resume(h.name)
+			}
 		default:
 			m.restart()
 		}
@@ -636,6 +643,11 @@ func simulate(t *testing.T, seed uint64) {
 	s.calm, s.away = true, false
 	s.mu.Unlock()
 	members[0].take(len(s.logs))
+	for _, m := range members {
+		for _, h := range simHandlers {
+			m.engine.Resume(h.name)
+		}
+	}
 	time.Sleep(3 * time.Minute)
 	synctest.Wait()
 	for _, m := range members {

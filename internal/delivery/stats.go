@@ -12,6 +12,8 @@ type HandlerStats struct {
 	// Queued deliveries wait to run; Due are retries among them (they do not
 	// count in the queue's depth).
 	Queued, Due int
+	// Paused: nothing of it starts, since [Engine.Pause] was called.
+	Paused bool
 	// QueueFull: no record of the topic is admitted because of this queue.
 	QueueFull bool
 	// Runs is how many calls of the handler are under way, Running how many
@@ -47,6 +49,8 @@ const (
 	// BlockUnsent: what has to be written before an event is done cannot be
 	// written: its letter, for example. It is tried again.
 	BlockUnsent
+	// BlockPaused: the queue of a paused handler is full.
+	BlockPaused
 )
 
 // String returns the constant's name without its prefix.
@@ -60,6 +64,8 @@ func (r BlockReason) String() string {
 		return "Away"
 	case BlockUnsent:
 		return "Unsent"
+	case BlockPaused:
+		return "Paused"
 	}
 	return "none"
 }
@@ -72,7 +78,7 @@ type BlockedPartition struct {
 	Reason    BlockReason
 	Since     time.Time
 	// Handler, Offset and Attempt of the event that blocks it; not set for
-	// BlockAway.
+	// BlockAway, and for BlockPaused the handler alone.
 	Handler string
 	Offset  int64
 	Attempt int
@@ -101,7 +107,7 @@ func (s *scheduler) stats(now time.Time) []HandlerStats {
 	all := make([]HandlerStats, len(s.handlers))
 	at := make(map[*handler]*HandlerStats, len(s.handlers))
 	for i, h := range s.handlers {
-		all[i] = HandlerStats{Handler: h.Handler, Queued: h.queue.len() + h.due.len() + h.counted, Retrying: h.behind - h.counted, Due: h.due.len(), QueueFull: h.queueFull(), WaitsForSlot: h.inLine}
+		all[i] = HandlerStats{Handler: h.Handler, Queued: h.queue.len() + h.due.len() + h.counted, Retrying: h.behind - h.counted, Due: h.due.len(), Paused: h.paused(), QueueFull: h.queueFull(), WaitsForSlot: h.inLine}
 		at[h] = &all[i]
 	}
 	for w := range s.workers {
@@ -168,6 +174,11 @@ func (e *Engine) Blocked() []BlockedPartition {
 		if p.away {
 			b.Reason, b.Since, b.Err = BlockAway, p.awaySince, e.s.awayErr
 			all = append(all, b)
+		}
+		for _, h := range p.topic.handlers {
+			if h.paused() && h.queueFull() && p.backlog.len() > 0 {
+				all = append(all, BlockedPartition{Topic: b.Topic, Partition: b.Partition, Reason: BlockPaused, Since: h.pausedSince, Handler: h.Name})
+			}
 		}
 		for _, d := range p.blockers {
 			b.Reason = BlockRetrying

@@ -73,7 +73,7 @@ func (s *scheduler) lookForOverdue(now time.Time) []*delivery {
 // planLook says whether there will be another look: not if nothing runs or
 // waits.
 func (s *scheduler) planLook(now time.Time) bool {
-	if len(s.workers) == 0 && s.retries.len() == 0 && len(s.groups) == 0 {
+	if len(s.workers) == 0 && s.retries.len() == 0 && len(s.groups) == 0 && !s.anyPaused() {
 		s.nextLook = time.Time{}
 		return false
 	}

@@ -175,7 +175,7 @@ func TestNames(t *testing.T) {
 	for want, s := range map[string]fmt.Stringer{
 		"Succeeded": Succeeded, "Failed": Failed, "Away": Away, "Conflict": Conflict, "Undone": Undone, "Result(9)": Result(9),
 		"Ack": Ack, "RetryAfter": RetryAfter, "DeadLetter": DeadLetter, "Drop": Drop, "Block": Block, "Repeat": Repeat, "Halve": Halve, "VerdictKind(0)": VerdictKind(0),
-		"Retrying": BlockRetrying, "Stuck": BlockStuck, "none": BlockReason(0),
+		"Retrying": BlockRetrying, "Stuck": BlockStuck, "Paused": BlockPaused, "none": BlockReason(0),
 	} {
 		if s.String() != want {
 			t.Errorf("%s, want %s", s, want)
