@@ -73,7 +73,7 @@ func parseRequest(frame []byte, node int32, name func(id [16]byte) string) (*req
 	}
 	req.body.SetVersion(version)
 	if req.body.IsFlexible() {
-		kmsg.SkipTags(&r)
+		skipTags(&r)
 	}
 	req.header = frame[:len(frame)-len(r.Src)]
 	if err := req.body.ReadFrom(r.Src); err != nil {
@@ -91,6 +91,15 @@ func parseRequest(frame []byte, node int32, name func(id [16]byte) string) (*req
 		req.forgotten = gone.topics
 	}
 	return req, nil
+}
+
+// skipTags passes the tagged fields of a header. Unlike kmsg's it ends with the
+// frame: a number of fields that nobody has sent would keep it busy for long.
+func skipTags(r *kbin.Reader) {
+	for n := r.Uvarint(); n > 0 && r.Ok(); n-- {
+		r.Uvarint() // the field's key
+		r.Span(int(r.Uvarint()))
+	}
 }
 
 // walker collects what a request names from its fields. Kafka's requests spell

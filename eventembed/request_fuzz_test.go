@@ -28,6 +28,7 @@ func FuzzParseRequest(f *testing.F) {
 	add(kmsg.NewPtrApiVersionsRequest(), 3)
 	f.Add([]byte{})
 	f.Add([]byte{0, 1, 0, 16, 0, 0, 0, 0, 0xff, 0xff})
+	f.Add([]byte{0, 46, 0, 0, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f}) // four billion tagged fields
 	f.Add([]byte{0x7f, 0xff, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		key, keyErr := requestKey(frame)

@@ -69,10 +69,12 @@ kafka_addresses() {
 # A cluster of one broker also listens where clients must say who they are: SASL (the mechanisms PLAIN, SCRAM-SHA-256 and
 # SCRAM-SHA-512) without and with TLS, TLS, and TLS with clients' certificates. The broker has no ACLs: who is let in may
 # do everything. PLAIN's user is here; tests make those of SCRAM.
+KAFKA_PLAIN='plain-user:pass:word with #=;%40'
+
+# What kafka_secured_env prints.
 # shellcheck disable=SC2034 # services reads it
 KAFKA_SECURED=(EVENTS_KAFKA_SASL_BROKERS EVENTS_KAFKA_SASL_TLS_BROKERS EVENTS_KAFKA_SASL_PLAIN EVENTS_KAFKA_TLS_BROKERS
 	EVENTS_KAFKA_TLS_CA EVENTS_KAFKA_MUTUAL_TLS_BROKERS EVENTS_KAFKA_TLS_CLIENT)
-KAFKA_PLAIN='plain-user:pass:word with #=;%40'
 
 # kafka_certificates makes the certificates of this instance. It is not worth failing for: without Go, which compiles
 # what makes them, nobody runs the tests either.
