@@ -1,6 +1,9 @@
 package deadletter
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/kafka"
 	"github.com/seed46dd6f11/events/internal/letters"
@@ -42,20 +45,58 @@ type history struct {
 }
 
 func newHistory() *history {
-	h := new(history)
-	h.reset()
-	return h
+	return &history{
+		limit:   maxEntries,
+		running: make(map[eventmodels.Mark]int64),
+		waiting: make(map[eventmodels.Mark][]int64),
+		letters: make(map[eventmodels.Mark]*letters.Fold),
+		lo:      -1, hi: -1, next: -1, end: -1,
+	}
 }
 
-// reset begins anew, since what was known is not in the log any more.
-func (h *history) reset() {
+// truncated forgets what lay at an offset or above: others take these places.
+// What lies below is still in the log, and may still wait to be run. Where the
+// log ends now is asked again.
+func (h *history) truncated(from int64) {
 	h.resets++
-	h.limit = maxEntries
-	h.running = make(map[eventmodels.Mark]int64)
-	h.waiting = make(map[eventmodels.Mark][]int64)
-	h.letters = make(map[eventmodels.Mark]*letters.Fold)
 	h.entries = 0
-	h.lo, h.hi, h.next, h.end = -1, -1, -1, -1
+	for id, fold := range h.letters {
+		if fold.Truncate(from) {
+			delete(h.letters, id)
+		}
+		h.entries += fold.Len()
+	}
+	maps.DeleteFunc(h.running, func(_ eventmodels.Mark, at int64) bool { return at >= from })
+	for id, offsets := range h.waiting {
+		h.waiting[id] = slices.DeleteFunc(offsets, func(at int64) bool { return at >= from })
+	}
+	h.lo, h.hi, h.next, h.end = min(h.lo, from), from, from, -1
+	h.committed = min(h.committed, from)
+}
+
+// mustWait says whether another record of the letter runs; if so, the delivery
+// of the record at offset is woken when that has ended.
+func (h *history) mustWait(id eventmodels.Mark, offset int64) bool {
+	at, runs := h.running[id]
+	if !runs || at == offset {
+		return false
+	}
+	if !slices.Contains(h.waiting[id], offset) {
+		h.waiting[id] = append(h.waiting[id], offset)
+	}
+	return true
+}
+
+// ran ends the run for a record, if there is one, and returns who waited for
+// that.
+func (h *history) ran(id eventmodels.Mark, offset int64) (woken []int64) {
+	if at, runs := h.running[id]; !runs || at != offset {
+		return nil
+	}
+	woken = h.waiting[id]
+	delete(h.running, id)
+	delete(h.waiting, id)
+	return woken
 }
 
 // add notes one record.
@@ -78,7 +119,7 @@ func (h *history) fetched(records []*kafka.Record, next int64) (overtaken []int6
 		first = records[0].Offset
 	}
 	if h.next >= 0 && first < h.next {
-		h.reset() // the log was truncated: others have taken the records' places
+		h.truncated(first)
 	}
 	if h.lo < 0 {
 		h.lo, h.hi = first, first

@@ -88,25 +88,36 @@ const (
 )
 
 // judge says what is to be done with a record, which must have been fetched in
-// this assignment.
+// this assignment. The record's own delivery asks, so it does not run.
 func (x *Index) judge(tp kafka.TopicPartition, id eventmodels.Mark, offset int64) ruling {
+	says, woken := x.rule(tp, id, offset)
+	for _, offset := range woken {
+		x.wake(tp, offset)
+	}
+	return says
+}
+
+// rule is judge, and returns what is to be woken. A record that is passed over
+// may have run before: its run ended without an outcome, a server was away for
+// example, and before it was tried again it was overtaken. Then nothing will be
+// written that ends the run, and whoever waits for it goes on now.
+func (x *Index) rule(tp kafka.TopicPartition, id eventmodels.Mark, offset int64) (says ruling, woken []int64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	h := x.partitions[tp]
 	if h == nil || h.lo < 0 || h.letters[id] == nil {
-		return busy // its assignment has ended, or the log was truncated: the result changes nothing
+		return busy, nil // its assignment has ended, or the log was truncated: the result changes nothing
 	}
 	switch runs, _, known := h.judge(id, offset); {
 	case !known:
-		return unknown
+		return unknown, nil
 	case !runs:
-		return passOver
+		return passOver, h.ran(id, offset)
 	}
-	if at, runs := h.running[id]; runs && at != offset {
-		h.waiting[id] = append(h.waiting[id], offset)
-		return busy
+	if h.mustWait(id, offset) {
+		return busy, nil
 	}
-	return run
+	return run, nil
 }
 
 // claim begins the run of a letter for a record. It returns false if another
@@ -118,8 +129,7 @@ func (x *Index) claim(tp kafka.TopicPartition, id eventmodels.Mark, offset int64
 	if h == nil {
 		return true
 	}
-	if at, runs := h.running[id]; runs && at != offset {
-		h.waiting[id] = append(h.waiting[id], offset)
+	if h.mustWait(id, offset) {
 		return false
 	}
 	h.running[id] = offset
@@ -133,11 +143,7 @@ func (x *Index) written(tp kafka.TopicPartition, offset int64, header letters.He
 	var woken []int64
 	if h := x.partitions[tp]; h != nil {
 		h.add(offset, header)
-		if at, runs := h.running[header.ID]; runs && at == header.Follows {
-			delete(h.running, header.ID)
-			woken = h.waiting[header.ID]
-			delete(h.waiting, header.ID)
-		}
+		woken = h.ran(header.ID, header.Follows)
 	}
 	x.mu.Unlock()
 	for _, offset := range woken {

@@ -40,6 +40,13 @@ func (f *Fold) Forget(below int64) (empty bool) {
 	return len(f.entries) == 0
 }
 
+// Truncate drops the entries from an offset on, and reports whether none is
+// left.
+func (f *Fold) Truncate(from int64) (empty bool) {
+	f.entries = slices.DeleteFunc(f.entries, func(e Entry) bool { return e.Offset >= from })
+	return len(f.entries) == 0
+}
+
 // Len returns how many records are known.
 func (f *Fold) Len() int { return len(f.entries) }
 
