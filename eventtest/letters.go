@@ -97,7 +97,7 @@ func (c *cluster) operate(kind letters.Kind, on letterRecord) letterRecord {
 	event := &kgo.Record{Key: on.Key}
 	if kind == letters.Replay {
 		event = on.Record
-		h.Replay, h.Attempts, h.First, h.Origin = fmt.Sprint("replay-", on.Offset), on.Attempts, on.First, on.Origin
+		h.Replay, h.Attempts, h.First, h.Origin, h.Time = fmt.Sprint("replay-", on.Offset), on.Attempts, on.First, on.Origin, on.EventTime(on.Record)
 	}
 	r := h.Record(kafka.TopicPartition{Topic: kafka.WireTopic(c.prefix + orderLetters), Partition: on.Partition}, event)
 	ctx, cancel := within()

@@ -141,8 +141,11 @@ func (s *suite[ID, TX, DB]) letterSaved(t *testing.T) {
 	original := kafka.records("orders")
 	for _, l := range all {
 		was := original[l.Origin.Offset]
-		if !bytes.Equal(l.Key, was.Key) || (l.Key == nil) != (was.Key == nil) || !bytes.Equal(l.Value, was.Value) || !l.Timestamp.Equal(was.Timestamp) {
+		if !bytes.Equal(l.Key, was.Key) || (l.Key == nil) != (was.Key == nil) || !bytes.Equal(l.Value, was.Value) || !l.EventTime(l.Record).Equal(was.Timestamp) {
 			t.Errorf("the event %+v has the letter %+v", was, l.Record)
+		}
+		if time.Since(l.Timestamp) > 30*time.Minute { // the first event is an hour old
+			t.Errorf("the letter of %q says that it was appended at %v", l.Key, l.Timestamp)
 		}
 		if len(l.own) != len(was.Headers) {
 			t.Errorf("the headers are %v, were %v", l.own, was.Headers)
@@ -165,7 +168,7 @@ func (s *suite[ID, TX, DB]) letterSaved(t *testing.T) {
 	for _, c := range configs[0].Configs {
 		got[c.Key] = c.MaybeValue()
 	}
-	for key, want := range map[string]string{"retention.ms": "-1", "cleanup.policy": "delete", "message.timestamp.type": "CreateTime", "max.message.bytes": "1114124"} {
+	for key, want := range map[string]string{"retention.ms": "-1", "cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime", "max.message.bytes": "1114124"} {
 		if got[key] != want {
 			t.Errorf("%s is %q, want %q", key, got[key], want)
 		}

@@ -161,7 +161,9 @@ func (r *Reader) Letters(baseTopic, otherwise string, run func(context.Context, 
 		if err == nil && header.Kind != letters.Letter || err != nil && !errors.Is(err, letters.ErrForeign) {
 			return nil
 		}
-		m, err := cloudevents.Decode(record)
+		event := *record
+		event.Timestamp = header.EventTime(record)
+		m, err := cloudevents.Decode(&event)
 		if err != nil {
 			return decodeError(err)
 		}
@@ -181,7 +183,7 @@ func (r *Reader) Letters(baseTopic, otherwise string, run func(context.Context, 
 // message makes the message as the handler got it when it failed first.
 func (r *Reader) message(record *kafka.Record, header letters.Header, own []kafka.Header) (*eventmodels.Message, error) {
 	event := *record
-	event.Headers = own
+	event.Headers, event.Timestamp = own, header.EventTime(record)
 	m, err := cloudevents.Decode(&event)
 	if err != nil {
 		return nil, decodeError(err)

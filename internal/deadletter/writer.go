@@ -209,7 +209,7 @@ func (w *Writer) first(ctx context.Context, h *Handler, o *delivery.Outgoing) (*
 	}
 	header := letters.Header{
 		Kind: letters.Letter, ID: idOf(h.Identity, o.Message, origin), Follows: letters.NoRecord,
-		Origin: letters.Origin{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset},
+		Origin: letters.Origin{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset}, Time: r.Timestamp,
 	}
 	n, err := w.count(ctx, h.Topic)
 	if err != nil {
@@ -232,7 +232,7 @@ func (w *Writer) next(h *Handler, o *delivery.Outgoing) (*page, error) {
 	what, _ := o.Note.(outcome)
 	switch {
 	case o.Err != nil:
-		header = letters.Header{Kind: letters.Letter, ID: was.ID, Follows: o.Record.Offset, First: was.First, Origin: was.Origin, Attempts: was.Attempts}
+		header = letters.Header{Kind: letters.Letter, ID: was.ID, Follows: o.Record.Offset, First: was.First, Origin: was.Origin, Time: was.EventTime(o.Record), Attempts: was.Attempts}
 		if was.Kind == letters.Replay {
 			header.Replay = was.Replay
 		}
@@ -246,10 +246,12 @@ func (w *Writer) next(h *Handler, o *delivery.Outgoing) (*page, error) {
 			header.Replay = was.Replay
 		}
 		event = &kafka.Record{Key: o.Record.Key}
-	case was.Kind == letters.Letter:
-		header.Kind = letters.Copy
+	default:
+		header.Time = was.EventTime(o.Record)
+		if was.Kind == letters.Letter { // a replay that waits is copied as a replay: a copy would be a letter
+			header.Kind = letters.Copy
+		}
 	}
-	// A replay that waits is copied as a replay: a copy would be a letter.
 	return &page{h, header, placeOf(o.Record), event}, nil
 }
 

@@ -281,6 +281,7 @@ func (d *Desk) prepare(ctx context.Context, c Change, place kafka.TopicPartition
 				continue
 			}
 			failure, _, err := letters.Parse(event.Headers)
+			h.Time = failure.EventTime(event)
 			if err != nil || failure.ID != h.ID {
 				errs[t.index] = ErrNoEvent // the topic is another one by now
 				continue

@@ -13,6 +13,9 @@
 //	discard   a person       nothing more is done with it
 //	reopen    a person       undoes discard
 //
+// A record's timestamp is when it was appended; the event's own is the header
+// events-letter-time, so that an old event which fails now is a new letter.
+//
 // Records without the header events-letter are foreign: they are shown raw and
 // never run. Unknown kinds are passed over, so that the protocol can grow.
 //

@@ -14,7 +14,7 @@ import (
 	"github.com/seed46dd6f11/events/internal/kafka"
 )
 
-// Headers of the protocol. All begin with prefix.
+// Headers of the protocol: prefix, and those that begin with it and a hyphen.
 const (
 	prefix = "events-letter"
 
@@ -32,6 +32,7 @@ const (
 	headerLast      = prefix + "-last"
 	headerNotBefore = prefix + "-not-before"
 	headerOrigin    = prefix + "-origin" // topic/partition/offset
+	headerTime      = prefix + "-time"
 	headerInstance  = prefix + "-instance"
 	headerReplay    = prefix + "-replay"
 	headerBy        = prefix + "-by"
@@ -73,6 +74,9 @@ type Header struct {
 	Attempts int
 	First    time.Time
 	Origin   Origin
+	// Time is the timestamp of the record that the event was first fetched in.
+	// The letter's own records have the time when they were appended.
+	Time time.Time
 
 	// Replay, Done, and a Letter that a replay has led to:
 
@@ -119,6 +123,7 @@ func (h Header) Append(headers []kafka.Header) []kafka.Header {
 	if h.Origin.Topic != "" {
 		add(headerOrigin, fmt.Sprintf("%s/%d/%d", h.Origin.Topic, h.Origin.Partition, h.Origin.Offset))
 	}
+	at(headerTime, h.Time)
 	if h.Attempts > 0 {
 		add(headerAttempts, strconv.Itoa(h.Attempts))
 	}
@@ -141,7 +146,7 @@ func Parse(headers []kafka.Header) (h Header, own []kafka.Header, err error) {
 	h.Follows = NoRecord
 	protocol := false
 	for _, header := range headers {
-		if !strings.HasPrefix(header.Key, prefix) {
+		if !ofProtocol(header) {
 			own = append(own, header)
 			continue
 		}
@@ -217,6 +222,8 @@ func (h *Header) set(name, value string) (err error) {
 		h.NotBefore, err = time.Parse(time.RFC3339Nano, value)
 	case headerOrigin:
 		h.Origin, err = parseOrigin(value)
+	case headerTime:
+		h.Time, err = time.Parse(time.RFC3339Nano, value)
 	case headerInstance:
 		h.Instance = value
 	case headerReplay:
@@ -254,7 +261,12 @@ func (h Header) Entry(offset int64) Entry {
 
 // Own returns headers without those of the protocol.
 func Own(headers []kafka.Header) []kafka.Header {
-	return slices.DeleteFunc(slices.Clone(headers), func(h kafka.Header) bool { return strings.HasPrefix(h.Key, prefix) })
+	return slices.DeleteFunc(slices.Clone(headers), ofProtocol)
+}
+
+func ofProtocol(h kafka.Header) bool {
+	rest, ok := strings.CutPrefix(h.Key, prefix)
+	return ok && (rest == "" || rest[0] == '-')
 }
 
 // Shorten returns at most limit bytes of a text, whole characters.
