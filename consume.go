@@ -269,7 +269,7 @@ func (l *Library[ID, TX, DB]) runOnce(h *registeredHandler, handler eventmodels.
 			if isBatch {
 				return atPositions(batch.HandleBatchTx(ctx, tx, todo), positions)
 			}
-			return handler.HandleTx(ctx, tx, todo[0])
+			return atPositions(handler.HandleTx(ctx, tx, todo[0]), positions)
 		})
 		if err == nil {
 			written.Add(float64(handled))

@@ -206,6 +206,66 @@ func TestBatchIsIgnored(t *testing.T) {
 	}
 }
 
+// Other events go on while a batch is isolated, also where one run is allowed:
+// they have every other turn.
+func TestOthersGoOnBesideAnIsolation(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFixture(t)
+		h, calls := f.handleBatch("invoice", "orders", 4, func(_ context.Context, ms []*eventmodels.Message) error {
+			time.Sleep(time.Second)
+			if i := has(ms, 1); i >= 0 && ms[i].Attempt < 2 {
+				return errTest
+			}
+			return nil
+		})
+		h.Backoff.Min = 500 * time.Millisecond
+		tp := at("orders", 0)
+		f.produce(tp, 17)
+		f.start(tp)
+		f.settle(time.Minute)
+		calls.want(`
+			0: 0
+			1: 1-4
+			2: 5-8
+			3: 1-4
+			4: 9-12
+			5: 1-2
+			6: 13-16
+			7: 1
+			8: 2
+			9: 1#2
+			10: 3-4`)
+		f.wantCommitted(tp, 17)
+		f.stop()
+	})
+}
+
+// A run that was to do all or nothing and returns an error that names no event
+// has done nothing: it is a plain error.
+func TestAtomicErrorThatNamesNone(t *testing.T) {
+	for _, batch := range []int{1, 30} {
+		bubble(t, func(t *testing.T) {
+			f := newFixture(t)
+			n := 0
+			h, _ := f.handleBatch("invoice", "orders", batch, func(context.Context, []*eventmodels.Message) error {
+				if n++; n < 5 {
+					return &eventmodels.BatchError{}
+				}
+				return nil
+			})
+			h.Atomic = true
+			tp := at("orders", 0)
+			f.produce(tp, 1)
+			f.start(tp)
+			f.settle(time.Second / 2)
+			f.wantCommitted(tp, 0)
+			f.settle(time.Minute)
+			f.wantCommitted(tp, 1)
+			f.stop()
+		})
+	}
+}
+
 // twoPartitions starts a batch handler with a batch of two partitions, in equal
 // shares. run is called with it.
 func twoPartitions(t *testing.T, run func(ctx context.Context, ms []*eventmodels.Message) error) (*fixture, *batches) {

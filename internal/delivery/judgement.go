@@ -1,10 +1,15 @@
 package delivery
 
 import (
+	"errors"
 	"time"
 
 	"github.com/seed46dd6f11/events/eventmodels"
 )
+
+// errNamesNone is the error of a run that was to do all or nothing, has done
+// nothing, and says that no event has failed.
+var errNamesNone = errors.New("the run was undone with an error that names no event")
 
 // A judgement is what has become of one of the deliveries that have run
 // together.
@@ -32,6 +37,9 @@ func (e *Engine) judgeAll(w *worker) {
 		return
 	}
 	failed, all := eventmodels.SplitBatchError(ended.err, len(w.ms))
+	if w.h.Atomic && ended.err != nil && all == nil && len(failed) == 0 {
+		all = errNamesNone
+	}
 	alone := len(w.ms) == 1
 	// What fails after a partition has gone may fail because its context was
 	// cancelled: the others' events are not to blame.

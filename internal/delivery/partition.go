@@ -133,8 +133,9 @@ type handler struct {
 	// run for the first time. Everything in them can run.
 	due, queue fifo[*delivery]
 	// groups are batches that have failed and whose next part can run, before
-	// the others.
-	groups fifo[*group]
+	// the others unless the last run was one.
+	groups    fifo[*group]
+	tookGroup bool
 	// lanes are those that are not empty. behind is how many deliveries wait
 	// in them for others, and counted how many of these take room in the queue.
 	lanes           map[laneKey]*lane

@@ -264,11 +264,14 @@ func (s *scheduler) startWorker(h *handler, most int, now time.Time) {
 func (s *scheduler) take(w *worker, most int, now time.Time) {
 	h := w.h
 	w.ds, w.spare = w.spare[:0], w.ds
-	if h.groups.len() > 0 {
+	// A group that fails again and again leaves every other turn to the rest.
+	if h.groups.len() > 0 && (!h.tookGroup || h.due.len()+h.queue.len() == 0) {
+		h.tookGroup = true
 		w.group = h.groups.pop()
 		w.group.place = running
 		w.ds = append(w.ds, w.group.parts.next()...)
 	} else {
+		h.tookGroup = false
 		first := h.pop()
 		w.ds = append(w.ds, first)
 		if !first.alone {
