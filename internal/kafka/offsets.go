@@ -26,6 +26,15 @@ func (c *Client) EndOffsets(ctx context.Context, topics []WireTopic) (map[TopicP
 	return offsets, nil
 }
 
+// Groups are the names of all consumer groups that the user may see, sorted.
+func (c *Client) Groups(ctx context.Context) ([]string, error) {
+	listed, err := c.adm.ListGroups(ctx)
+	if err != nil {
+		return nil, c.cfg.explain("list the consumer groups", err)
+	}
+	return listed.Groups(), nil
+}
+
 // CommittedOffsets is what a group has committed. A group that does not exist
 // has committed nothing.
 func (c *Client) CommittedOffsets(ctx context.Context, group string) (map[TopicPartition]Offset, error) {

@@ -2,6 +2,7 @@ package letterdesk
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"os"
 	"runtime"
@@ -52,7 +53,7 @@ func BenchmarkScan(b *testing.B) {
 	b.Run("first page", func(b *testing.B) {
 		for b.Loop() {
 			n := 0
-			for _, err := range o.Scan(timeout(b), Query{}) {
+			for _, err := range o.Scan(context.Background(), Query{}) {
 				if n++; err != nil || n == 50 {
 					break
 				}
@@ -68,12 +69,11 @@ func BenchmarkScan(b *testing.B) {
 			runtime.GC()
 			runtime.ReadMemStats(&before)
 			start, n, live := time.Now(), 0, uint64(0)
-			for _, err := range o.Scan(timeout(b), Query{}) {
+			for _, err := range o.Scan(context.Background(), Query{}) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if n++; n == *letterCount { // what is remembered of all of them
-					b.ReportMetric(time.Since(start).Seconds(), "s/list")
+				if n++; n == *letterCount*9/10 { // the readers are still at work
 					runtime.GC()
 					runtime.ReadMemStats(&after)
 					live = after.HeapAlloc
@@ -82,7 +82,8 @@ func BenchmarkScan(b *testing.B) {
 			if n != *letterCount {
 				b.Fatal(n, "letters")
 			}
-			b.ReportMetric((float64(live)-float64(before.HeapAlloc))/float64(n), "B/letter")
+			b.ReportMetric(time.Since(start).Seconds(), "s/list")
+			b.ReportMetric((float64(live)-float64(before.HeapAlloc))/float64(n*9/10), "B/letter")
 		}
 	})
 }

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/seed46dd6f11/events"
+	"github.com/seed46dd6f11/events/eventnodb"
+	"github.com/seed46dd6f11/events/eventpg"
+	"github.com/seed46dd6f11/events/eventsqlite"
+)
+
+const (
+	connectLimit  = 15 * time.Second
+	shutdownLimit = 5 * time.Second
+)
+
+// cluster is a Library without database. It asks the brokers whether they
+// answer, so that a wrong address is told and not waited for.
+func (c *call) cluster(ctx context.Context) (*eventnodb.Library, error) {
+	lib := eventnodb.New()
+	lib.SkipNotifierSupport()
+	lib.SetLogger(slog.New(slog.DiscardHandler))
+	lib.SetPrefix(c.prefix)
+	lib.ConfigureNoDB(nil, false, c.mechanism.Mechanism, c.tlsConfig, c.brokerList)
+	c.close = shutdown(lib.Shutdown)
+	limited, cancel := context.WithTimeout(ctx, connectLimit)
+	defer cancel()
+	return lib, lib.PingBrokers(limited)
+}
+
+func shutdown(stop func(context.Context) error) func() error {
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), shutdownLimit)
+		defer cancel()
+		return stop(ctx)
+	}
+}
+
+// outbox is what a Library with a database can do, whatever database it is.
+type outbox interface {
+	ParkedEvents(ctx context.Context) iter.Seq2[events.ParkedEvent, error]
+	RequeueParked(ctx context.Context, ids ...uuid.UUID) (int, error)
+	DiscardParked(ctx context.Context, ids ...uuid.UUID) (int, error)
+	OutboxStatus(ctx context.Context) (events.OutboxStatus, error)
+	Shutdown(ctx context.Context) error
+	SetPrefix(prefix string)
+	SetLogger(logger *slog.Logger)
+	SkipNotifierSupport()
+}
+
+// database is a Library with the database that -dsn names. Kafka is not asked.
+func (c *call) database(ctx context.Context) (outbox, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectLimit)
+	defer cancel()
+	var lib outbox
+	var closeDB func() error
+	path, isFile := strings.CutPrefix(c.dsn, "sqlite:")
+	switch {
+	case isFile:
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("-dsn: the SQLite file cannot be opened: %w", err) // opening would create it
+		}
+		db, err := eventsqlite.Open(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		l := eventsqlite.NewLibrary()
+		prepare(l, c.prefix)
+		l.Configure(db, nil, false, nil, nil, nil)
+		lib, closeDB = l, db.Close
+	case strings.HasPrefix(c.dsn, "postgres://"), strings.HasPrefix(c.dsn, "postgresql://"):
+		db, err := eventpg.Open(ctx, c.dsn, eventpg.WithMaxConnections(2))
+		if err != nil {
+			return nil, err
+		}
+		l := eventpg.NewLibrary()
+		prepare(l, c.prefix)
+		l.Configure(db, nil, false, nil, nil, nil)
+		lib, closeDB = l, db.Close
+	default:
+		return nil, &usageError{"-dsn: want postgres://... or sqlite:path/file"}
+	}
+	stop := shutdown(lib.Shutdown)
+	c.close = func() error { return errors.Join(stop(), closeDB()) }
+	return lib, nil
+}
+
+func prepare(lib outbox, prefix string) {
+	lib.SkipNotifierSupport()
+	lib.SetLogger(slog.New(slog.DiscardHandler))
+	lib.SetPrefix(prefix)
+}
