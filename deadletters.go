@@ -105,7 +105,9 @@ type Letter struct {
 	First     time.Time `json:"first,omitzero"`
 	Last      time.Time `json:"last,omitzero"`
 	NotBefore time.Time `json:"not_before,omitzero"`
-	// Time is when the last failure was appended; the list is in its order.
+	// Time is Last, or of a foreign record its timestamp. The list is in its
+	// order, as far as the clocks of the services agree with the order in which
+	// letters were written.
 	Time time.Time `json:"time"`
 	// Since is when the letter came into its state, By and Reason are the
 	// words of who brought it there, if somebody did.
@@ -137,22 +139,16 @@ type Letter struct {
 	Record          int64  `json:"record"`
 	Failure         int64  `json:"failure"`
 	AsOf            int64  `json:"as_of"`
+
+	cursor LetterCursor
 }
 
 // LetterCursor is a place in the list, in a form that can be kept.
 type LetterCursor string
 
 // Cursor is the letter's place in the list; [LetterFilter].After continues
-// behind it.
-func (l Letter) Cursor() LetterCursor {
-	offset := l.Failure
-	if offset < 0 {
-		offset = l.Record
-	}
-	c := letterdesk.Cursor{Time: l.Time, Offset: offset}
-	c.Topic, c.Partition = kafka.WireTopic(l.DeadLetterTopic), l.Partition
-	return LetterCursor(c.String())
-}
+// behind it. Only letters that List has yielded have one.
+func (l Letter) Cursor() LetterCursor { return l.cursor }
 
 // LetterFilter says which letters are wanted; zero fields say nothing.
 type LetterFilter struct {
@@ -160,7 +156,9 @@ type LetterFilter struct {
 	// States, if there are any, are the states that are wanted. OpenLetters are
 	// those with which something is to be done.
 	States []LetterState
-	// Since and Until bound Letter.Time: from Since on, before Until.
+	// Since and Until bound Letter.Time: from Since on, before Until. Since also
+	// ends the reading; the clocks of the services are believed to within an
+	// hour.
 	Since, Until time.Time
 	// Limit is the largest number of letters; 0 is no limit.
 	Limit int
@@ -208,6 +206,7 @@ func (d *DeadLetters) List(ctx context.Context, filter LetterFilter) iter.Seq2[L
 				return
 			}
 			l := d.letter(&item)
+			l.cursor = d.cursor(&item)
 			if !filter.wants(&l) {
 				continue
 			}
@@ -363,6 +362,13 @@ func (d *DeadLetters) letter(i *letterdesk.Item) Letter {
 		}
 	}
 	return l
+}
+
+// cursor is the item's place, without prefix.
+func (d *DeadLetters) cursor(i *letterdesk.Item) LetterCursor {
+	c := letterdesk.CursorOf(*i)
+	c.Topic = kafka.WireTopic(d.lib.topicOf(c.Topic))
+	return LetterCursor(c.String())
 }
 
 // item is what was a letter; the letter may have been kept somewhere.

@@ -310,7 +310,11 @@ func TestDeadLettersInBulk(t *testing.T) {
 	if err != nil || result.Replay.Len() != 3 {
 		t.Fatalf("%v: %+v", err, result)
 	}
-	for _, l := range s.list(events.LetterFilter{States: []events.LetterState{events.LetterReplaying}}) {
+	replayed := s.list(events.LetterFilter{States: []events.LetterState{events.LetterReplaying}})
+	for i, l := range replayed { // of the newest first; asked for the oldest first
+		if i > 0 && l.Record > replayed[i-1].Record {
+			t.Errorf("the letter that failed before is replayed later: %+v", replayed)
+		}
 		s.answer(l, letters.Done, "")
 	}
 	if outcomes, err := result.Replay.Wait(within(t)); err != nil || len(outcomes) != 3 {

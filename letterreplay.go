@@ -146,8 +146,9 @@ const (
 	bulkErrors = 20
 )
 
-// Bulk does the same with many letters, a batch of them at a time. Letters that
-// somebody else changes meanwhile are among those that failed. The error is that
+// Bulk does the same with many letters, a batch of them at a time; replays are
+// asked for in the opposite order of Letters, so that what List yields is
+// handled again the oldest first. Letters that somebody else changes meanwhile are among those that failed. The error is that
 // of listing the letters, or ctx's; what was done by then stays done.
 func (d *DeadLetters) Bulk(ctx context.Context, bulk LetterBulk) (LetterBulkResult, error) {
 	kind, ok := letterOps[bulk.Op]
@@ -161,9 +162,14 @@ func (d *DeadLetters) Bulk(ctx context.Context, bulk LetterBulk) (LetterBulkResu
 	b := &bulkRun{DeadLetters: d, session: desk.Session(), bulk: bulk, kind: kind, result: LetterBulkResult{Replay: &LetterReplay{letters: d}}}
 	for l, err := range bulk.Letters {
 		if err == nil {
-			err = b.add(ctx, l)
+			err = b.take(ctx, &l)
 		}
 		if err != nil {
+			return b.done(), err
+		}
+	}
+	for _, kept := range slices.Backward(b.kept) {
+		if err := b.add(ctx, kept.letter()); err != nil {
 			return b.done(), err
 		}
 	}
@@ -177,21 +183,63 @@ type bulkRun struct {
 	session *letterdesk.Session
 	bulk    LetterBulk
 	kind    letters.Kind
+	kept    []keptLetter // of a replay: it begins with the last one
+	places  map[letterPlace]*letterPlace
 	batch   []Letter
 	causes  causes
 	result  LetterBulkResult
 }
 
-func (b *bulkRun) add(ctx context.Context, l Letter) error {
-	if letterdesk.Allowed(b.kind, b.item(&l)) != nil {
+// keptLetter is what has to be known of a letter until it is replayed. There
+// may be a million of them.
+type keptLetter struct {
+	id                    LetterID
+	record, failure, asOf int64
+	place                 *letterPlace
+}
+
+// letterPlace is the same for many letters.
+type letterPlace struct {
+	deadLetterTopic, topic, handler string
+	partition                       int32
+	state                           LetterState
+}
+
+func (k keptLetter) letter() Letter {
+	return Letter{
+		ID: k.id, State: k.place.state, Topic: k.place.topic, Handler: k.place.handler,
+		DeadLetterTopic: k.place.deadLetterTopic, Partition: k.place.partition, Record: k.record, Failure: k.failure, AsOf: k.asOf,
+	}
+}
+
+// take looks at the next letter, and does something with it unless it has to
+// wait.
+func (b *bulkRun) take(ctx context.Context, l *Letter) error {
+	if letterdesk.Allowed(b.kind, b.item(l)) != nil {
 		b.result.Skipped++
 		return nil
 	}
 	b.result.Matched++
-	b.causes.add(&l)
-	if b.bulk.DryRun {
+	b.causes.add(l)
+	switch {
+	case b.bulk.DryRun:
 		return nil
+	case b.kind != letters.Replay:
+		return b.add(ctx, *l)
 	}
+	place := letterPlace{l.DeadLetterTopic, l.Topic, l.Handler, l.Partition, l.State}
+	if b.places[place] == nil {
+		if b.places == nil {
+			b.places = make(map[letterPlace]*letterPlace)
+		}
+		b.places[place] = &place
+	}
+	b.kept = append(b.kept, keptLetter{l.ID, l.Record, l.Failure, l.AsOf, b.places[place]})
+	return nil
+}
+
+// add does it with a letter, once there are enough for a batch.
+func (b *bulkRun) add(ctx context.Context, l Letter) error {
 	if b.batch = append(b.batch, l); len(b.batch) < bulkBatch {
 		return nil
 	}

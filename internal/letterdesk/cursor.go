@@ -26,7 +26,7 @@ func cursorOf(i Item) Cursor {
 	if offset == letters.NoRecord {
 		offset = i.Record
 	}
-	return Cursor{i.Time, i.Place, offset}
+	return Cursor{i.Order, i.Place, offset}
 }
 
 // CursorOf is where a letter stands in the list.

@@ -33,14 +33,18 @@ func New(cfg Config) *Desk { return &Desk{cfg: cfg} }
 type Item struct {
 	Place kafka.TopicPartition
 	// Record is the newest record with effect, which the next operation
-	// follows; Failure the newest failure, which carries the event. Failure is
-	// letters.NoRecord if the log no longer has it.
+	// follows; Failure the newest failure, which carries the event, or what is
+	// left of it, a copy. Failure is letters.NoRecord if nothing is left.
 	Record, Failure int64
 	// AsOf is the end of the partition when it was read: nothing from there on
 	// is known.
 	AsOf int64
-	// Time is when the failure was appended; it descends within a partition.
+	// Time is when it failed, by the service's clock; of a foreign record, its
+	// timestamp.
 	Time time.Time
+	// Order is Time, made to descend within the partition: it is what the list
+	// is sorted by.
+	Order time.Time
 
 	State  letters.State
 	Header letters.Header // the failure's
@@ -74,6 +78,9 @@ type record struct {
 func read(r *kafka.Record) record {
 	rec := record{offset: r.Offset, time: r.Timestamp, key: r.Key, size: len(r.Value)}
 	rec.header, _, rec.problem = letters.Parse(r.Headers)
+	if !rec.header.Last.IsZero() { // the timestamp is the event's
+		rec.time = rec.header.Last
+	}
 	if rec.foreign = rec.problem != nil; rec.foreign && rec.problem == letters.ErrForeign {
 		rec.problem = nil
 	}

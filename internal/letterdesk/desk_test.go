@@ -141,25 +141,39 @@ func TestScanStates(t *testing.T) {
 }
 
 // What failed before is left out, also of partitions that have nothing else,
-// and states are right although what makes them lies further down.
+// and states are right although what makes them lies further down. What counts
+// is the time of the failure, not that of the event.
 func TestScanSince(t *testing.T) {
 	onClusters(t, func(t *testing.T, o *office) {
 		topic := o.topic("orders", 2)
-		old := written(topic, 2, 1)
-		o.write(old, written(topic, 2, 2), written(topic, 2, 3))
-		before := o.list(Query{})[0].Time
-		for !time.Now().After(before.Add(5 * time.Millisecond)) { // the brokers' times have milliseconds
-			<-time.After(time.Millisecond)
+		now := time.Now()
+		failed := func(n int, at time.Time) *kafka.Record {
+			r := written(topic, 2, n)
+			h, own, err := letters.Parse(r.Headers)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.Last, r.Headers = at, own
+			return h.Record(kafka.TopicPartition{Topic: topic, Partition: r.Partition}, &kafka.Record{Value: r.Value, Timestamp: now.Add(-1000 * time.Hour)})
 		}
-		since := time.Now()
-		o.write(written(topic, 2, 4), written(topic, 2, 5), follow(old, letters.Letter, func(h *letters.Header) { h.Error = "again" }))
-		total := int64(0)
-		got := o.list(Query{Since: since, Progress: func(_, all int64) { total = all }})
-		if len(got) != 3 || total != 3 {
-			t.Errorf("%q of %d offsets", numbers(got), total)
+		var old []*kafka.Record
+		for n := range 3000 {
+			old = append(old, failed(n, now.Add(-100*time.Hour)))
 		}
-		if got := o.list(Query{Since: time.Now().Add(time.Hour)}); len(got) != 0 {
+		o.write(old...)
+		again := follow(old[5], letters.Letter, func(h *letters.Header) { h.Error, h.Last = "again", now })
+		o.write(failed(4000, now), failed(4001, now.Add(-59*time.Minute)), failed(4002, now.Add(-2*time.Hour)), again)
+		o.write(follow(old[6], letters.Discard, nil))
+		read := int64(0)
+		got := o.list(Query{Since: now.Add(-time.Hour), Progress: func(n, _ int64) { read = n }})
+		if len(got) != 3 || read >= 3000 {
+			t.Errorf("%q, after %d offsets", numbers(got), read)
+		}
+		if got := o.list(Query{Since: now.Add(time.Hour)}); len(got) != 0 {
 			t.Errorf("in the future: %q", numbers(got))
+		}
+		if got := o.list(Query{Since: now.Add(-200 * time.Hour)}); len(got) != 3003 {
+			t.Errorf("of all, %d", len(got))
 		}
 	})
 }

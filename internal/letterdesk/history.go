@@ -14,7 +14,7 @@ import (
 // Entry is a record of a letter's history.
 type Entry struct {
 	Offset int64
-	Time   time.Time // when it was appended
+	Time   time.Time // of a failure, when it failed; else when the record was written
 	Header letters.Header
 	// Effect is what the record's effect is on the state; see package letters.
 	Effect bool
@@ -95,11 +95,11 @@ func historyOf(records []*kafka.Record) (History, bool) {
 	var fold letters.Fold
 	for _, r := range records {
 		header, _, _ := letters.Parse(r.Headers) // was read before
-		h.Entries = append(h.Entries, Entry{Offset: r.Offset, Time: r.Timestamp, Header: header})
+		h.Entries = append(h.Entries, Entry{Offset: r.Offset, Time: read(r).time, Header: header})
 		fold.Add(header.Entry(r.Offset))
 	}
 	state, newest := fold.State()
-	at := fold.Failure().Offset
+	at := fold.Carrier().Offset
 	failure := record{offset: letters.NoRecord, time: h.Entries[0].Time, header: h.Entries[0].Header}
 	var last *op
 	for i, r := range records {

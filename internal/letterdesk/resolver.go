@@ -28,6 +28,7 @@ type letter struct {
 	fold     letters.Fold
 	ops      []op
 	failures []*slot
+	copy     *record // one with effect, as far as known; in case that the log no longer has the failure
 }
 
 // op is what is kept of a record that is no failure. There may be as many as
@@ -45,6 +46,7 @@ type texts struct{ by, reason, topic, handler string }
 // slot is a place in the list.
 type slot struct {
 	record  record
+	order   time.Time
 	settled bool
 	void    bool // the letter stands somewhere else
 	item    Item
@@ -59,7 +61,7 @@ func (r *resolver) add(rec record) {
 	if rec.foreign {
 		s := r.place(rec)
 		s.settled = true
-		s.item = Item{Record: rec.offset, Failure: letters.NoRecord, Time: s.record.time, Key: rec.key, Size: rec.size, Foreign: true, Problem: rec.problem}
+		s.item = Item{Record: rec.offset, Failure: letters.NoRecord, Time: rec.time, Order: r.least, Key: rec.key, Size: rec.size, Foreign: true, Problem: rec.problem}
 		return
 	}
 	h := &rec.header
@@ -70,7 +72,7 @@ func (r *resolver) add(rec record) {
 	first := h.Kind == letters.Letter && h.Follows == letters.NoRecord
 	if l == nil && first { // most letters: nothing needs to be remembered but the id
 		s := r.place(rec)
-		s.settle(itemOf(stateOf(h.Entry(rec.offset)), h.Entry(rec.offset), s.record, nil))
+		s.settle(itemOf(stateOf(h.Entry(rec.offset)), h.Entry(rec.offset), rec, nil))
 		r.handed[h.ID] = struct{}{}
 		return
 	}
@@ -79,9 +81,14 @@ func (r *resolver) add(rec record) {
 		r.open[h.ID] = l
 	}
 	l.fold.Add(h.Entry(rec.offset))
-	if h.Kind == letters.Letter || h.Kind == letters.Copy {
+	switch h.Kind {
+	case letters.Letter:
 		l.failures = append(l.failures, r.place(rec))
-	} else {
+	case letters.Copy:
+		if l.copy == nil || !l.fold.Effective(l.copy.offset) {
+			l.copy = &rec
+		}
+	default:
 		l.ops = append(l.ops, op{rec.offset, rec.time.UnixNano(), r.intern(texts{h.By, h.Reason, h.Topic, h.Handler}), h.Replay})
 	}
 	if l.fold.Settled(rec.offset) {
@@ -96,15 +103,14 @@ func stateOf(e letters.Entry) letters.State {
 	return state
 }
 
-// place makes the slot of a record. Clocks of brokers may differ; so that the
-// order of a partition is the order of its times, a time is never later than
-// that of what was appended afterwards.
+// place makes the slot of a record. Clocks of services differ; so that the order
+// of a partition is an order of times, the time that a letter is sorted by is
+// never later than that of what was appended afterwards.
 func (r *resolver) place(rec record) *slot {
 	if r.least.IsZero() || rec.time.Before(r.least) {
 		r.least = rec.time
 	}
-	rec.time = r.least
-	s := &slot{record: rec}
+	s := &slot{record: rec, order: r.least}
 	r.queue = append(r.queue, s)
 	return s
 }
@@ -137,6 +143,7 @@ func (l *letter) item(failure record) Item {
 
 func (s *slot) settle(item Item) {
 	s.settled, s.item = true, item
+	s.item.Order = s.order
 	s.record = record{}
 }
 
@@ -167,29 +174,49 @@ func (r *resolver) finish() []Item {
 			r.hand(id, l)
 			continue
 		}
-		state, newest := l.fold.State()
 		for _, s := range l.failures { // none has an effect
 			s.settled, s.void = true, true
+			s.record = record{}
 		}
-		i := slices.IndexFunc(l.ops, func(o op) bool { return o.offset == newest.Offset })
-		if i < 0 {
-			continue // no record has an effect
+		if item, ok := l.lost(id); ok {
+			lost = append(lost, item)
 		}
-		item := itemOf(state, newest, record{offset: letters.NoRecord, time: time.Unix(0, l.ops[i].nanos), header: letters.Header{
-			ID: id, Topic: l.ops[i].texts.topic, Handler: l.ops[i].texts.handler, Follows: letters.NoRecord,
-		}}, &l.ops[i])
-		lost = append(lost, item)
 	}
-	slices.SortFunc(lost, func(a, b Item) int { return -cmp.Compare(a.Record, b.Record) })
+	slices.SortFunc(lost, func(a, b Item) int { return -cmp.Compare(cursorOf(a).Offset, cursorOf(b).Offset) })
 	items := r.ready()
 	for _, item := range lost {
-		if !r.least.IsZero() && !item.Time.Before(r.least) {
-			item.Time = r.least.Add(-1) // they stand behind all others
+		item.Order = item.Time
+		if !r.least.IsZero() && !item.Order.Before(r.least) {
+			item.Order = r.least.Add(-1) // they stand behind all others
 		}
-		r.least = item.Time
+		r.least = item.Order
 		items = append(items, item)
 	}
 	return items
+}
+
+// lost is the item of a letter of which the log no longer has the failure; false
+// if none of its records has an effect.
+func (l *letter) lost(id id) (Item, bool) {
+	state, newest := l.fold.State()
+	if newest.Offset == letters.NoRecord {
+		return Item{}, false
+	}
+	i := slices.IndexFunc(l.ops, func(o op) bool { return o.offset == newest.Offset })
+	failure := record{offset: letters.NoRecord}
+	if carrier := l.fold.Carrier(); l.copy != nil && l.copy.offset == carrier.Offset {
+		failure = *l.copy
+	} else if i >= 0 {
+		texts := l.ops[i].texts
+		failure.time = time.Unix(0, l.ops[i].nanos)
+		failure.header = letters.Header{ID: id, Topic: texts.topic, Handler: texts.handler, Follows: letters.NoRecord}
+	} else {
+		return Item{}, false
+	}
+	if i < 0 {
+		return itemOf(state, newest, failure, nil), true
+	}
+	return itemOf(state, newest, failure, &l.ops[i]), true
 }
 
 // intern keeps one copy of texts of which there are few.

@@ -4,18 +4,19 @@ import (
 	"cmp"
 	"context"
 	"iter"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/seed46dd6f11/events/internal/kafka"
+	"github.com/seed46dd6f11/events/internal/letters"
 )
 
 // Query says what of the list is wanted.
 type Query struct {
-	// Since leaves out what failed before; zero is nothing.
+	// Since leaves out what failed before; zero is nothing. The clocks of the
+	// services are believed to within an hour.
 	Since time.Time
 	// After continues behind a place; the zero Cursor is the beginning.
 	After Cursor
@@ -54,18 +55,6 @@ func (d *Desk) scan(ctx context.Context, q Query, yield func(Item) bool) error {
 	if err != nil {
 		return err
 	}
-	floors := make(map[kafka.TopicPartition]int64)
-	if !q.Since.IsZero() {
-		q.Since = q.Since.Truncate(time.Millisecond) // as records' times are
-		topics := make(map[kafka.WireTopic]bool)
-		for tp := range logs {
-			topics[tp.Topic] = true
-		}
-		floors, err = d.cfg.Client.OffsetsAfter(ctx, slices.Collect(maps.Keys(topics)), q.Since)
-		if err != nil {
-			return err
-		}
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -73,11 +62,10 @@ func (d *Desk) scan(ctx context.Context, q Query, yield func(Item) bool) error {
 	progress := progress{tell: q.Progress}
 	var streams []*stream
 	for tp, log := range logs {
-		floor := max(log.From, floors[tp])
-		progress.total += max(0, log.To-floor)
+		progress.total += log.Len()
 		s := &stream{place: tp, batches: make(chan batch)}
 		streams = append(streams, s)
-		running.Go(func() { d.readBack(ctx, s, newBackward(d.cfg.Client, log, len(logs)), floor) })
+		running.Go(func() { d.readBack(ctx, s, newBackward(d.cfg.Client, log, len(logs)), q.Since) })
 	}
 	for merge := streams; ; {
 		var first *stream
@@ -137,9 +125,12 @@ func (p *progress) add(n int64) {
 	}
 }
 
-// readBack hands on the letters of a partition that have failed at floor or
-// above. It reads further down only as far as their states need it.
-func (d *Desk) readBack(ctx context.Context, s *stream, b *backward, floor int64) {
+// skew is how much the clocks of services may differ.
+const skew = time.Hour
+
+// readBack hands on the letters of a partition. It stops reading when a whole
+// step has failed long before since.
+func (d *Desk) readBack(ctx context.Context, s *stream, b *backward, since time.Time) {
 	defer close(s.batches)
 	send := func(out batch) bool {
 		select {
@@ -150,18 +141,26 @@ func (d *Desk) readBack(ctx context.Context, s *stream, b *backward, floor int64
 		}
 	}
 	r := newResolver()
-	for !b.end() && (b.next > floor || r.waiting()) {
+	for recent := true; !b.end() && (recent || r.waiting()); {
 		before := b.next
 		records, err := b.more(ctx)
 		if err != nil {
 			send(batch{err: err})
 			return
 		}
-		for i := len(records) - 1; i >= 0; i-- {
-			if rec := records[i]; rec.foreign || d.mine(s.place.Topic, rec.header) {
-				r.add(rec)
+		failures := 0
+		recent = since.IsZero()
+		for _, rec := range slices.Backward(records) {
+			if !rec.foreign && !d.mine(s.place.Topic, rec.header) {
+				continue
+			}
+			r.add(rec)
+			if rec.header.Kind == letters.Letter {
+				failures++
+				recent = recent || rec.time.After(since.Add(-skew))
 			}
 		}
+		recent = recent || failures == 0 // nothing is known of the time
 		if !send(batch{items: s.placed(r.ready(), b.log.To), read: before - b.next}) {
 			return
 		}

@@ -129,19 +129,31 @@ func (f *Fold) Run(offset int64) bool {
 	return newest.Offset == offset && (state == Waiting || state == Replaying)
 }
 
-// Failure returns the newest letter or copy with effect: what tells the error
-// and carries the event. The entry's Offset is NoRecord if there is none.
-func (f *Fold) Failure() Entry {
+func (e Entry) failure() bool { return e.Kind == Letter || e.Kind == Copy }
+
+// Failure returns the newest letter with effect: what tells the error and
+// carries the event. The entry's Offset is NoRecord if there is none.
+func (f *Fold) Failure() Entry { return f.newest(Letter) }
+
+// Carrier returns what carries the event: Failure, or, if the log does not have
+// it any more, the newest copy with effect.
+func (f *Fold) Carrier() Entry {
+	if e := f.newest(Letter); e.Offset != NoRecord {
+		return e
+	}
+	return f.newest(Copy)
+}
+
+// newest returns the newest record of a kind with effect.
+func (f *Fold) newest(kind Kind) Entry {
 	effects := f.effects(NoRecord)
 	for i, e := range slices.Backward(f.entries) {
-		if e.failure() && effects[i] == yes {
+		if e.Kind == kind && effects[i] == yes {
 			return e
 		}
 	}
 	return Entry{Offset: NoRecord, Follows: NoRecord}
 }
-
-func (e Entry) failure() bool { return e.Kind == Letter || e.Kind == Copy }
 
 // Settled says, of a letter that was read from its newest record down to the
 // offset from, whether State and Failure are known: no older record can change
@@ -152,7 +164,7 @@ func (f *Fold) Settled(from int64) bool {
 		switch {
 		case effects[i] == unknown:
 			return false
-		case effects[i] == yes && e.failure():
+		case effects[i] == yes && e.Kind == Letter:
 			return true
 		}
 	}

@@ -1,0 +1,391 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/seed46dd6f11/events"
+	"github.com/seed46dd6f11/events/eventembed"
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/eventnodb"
+	"github.com/seed46dd6f11/events/eventpg"
+	"github.com/seed46dd6f11/events/eventsqlite"
+)
+
+// binary is the command, built once.
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "events-command")
+	if err != nil {
+		panic(err)
+	}
+	binary = filepath.Join(dir, "events")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// shell runs the command with an environment of its own.
+type shell struct {
+	t   *testing.T
+	env []string
+}
+
+func (s *shell) command(args ...string) *exec.Cmd {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	s.t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.t.TempDir(), "USER=ann"}, s.env...)
+	return cmd
+}
+
+// run returns what the command says, and wants an exit code.
+func (s *shell) run(code int, args ...string) (stdout, stderr string) {
+	s.t.Helper()
+	cmd := s.command(args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		s.t.Fatal(err)
+	}
+	if got := cmd.ProcessState.ExitCode(); got != code {
+		s.t.Fatalf("events %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, code, out.String(), errs.String())
+	}
+	return out.String(), errs.String()
+}
+
+// objects are the lines of what the command says with -json.
+func (s *shell) objects(code int, args ...string) (objects []map[string]any) {
+	s.t.Helper()
+	out, _ := s.run(code, append(args, "-json")...)
+	for line := range strings.Lines(out) {
+		var object map[string]any
+		if err := json.Unmarshal([]byte(line), &object); err != nil {
+			s.t.Fatalf("%v: %s", err, line)
+		}
+		objects = append(objects, object)
+	}
+	return objects
+}
+
+func (s *shell) says(text string, words ...string) {
+	s.t.Helper()
+	for _, word := range words {
+		if !strings.Contains(text, word) {
+			s.t.Errorf("it does not say %q:\n%s", word, text)
+		}
+	}
+}
+
+// onClusters runs the test on the embedded broker and on real Kafka.
+func onClusters(t *testing.T, test func(t *testing.T, brokers string)) {
+	t.Run("embedded", func(t *testing.T) {
+		b, err := eventembed.Start()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { b.Close() })
+		test(t, strings.Join(b.Addrs(), ","))
+	})
+	t.Run("kafka", func(t *testing.T) {
+		brokers := os.Getenv("EVENTS_KAFKA_BROKERS")
+		if brokers == "" {
+			if strings.Contains(os.Getenv("EVENTS_REQUIRE"), "kafka") {
+				t.Fatal("EVENTS_KAFKA_BROKERS is not set, and EVENTS_REQUIRE wants Kafka")
+			}
+			t.Skip("no real Kafka: EVENTS_KAFKA_BROKERS is not set; scripts/services up starts one")
+		}
+		test(t, brokers)
+	})
+}
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// A service fails to handle five events; what the command says of their
+// letters, and does with them.
+func TestLetters(t *testing.T) {
+	onClusters(t, func(t *testing.T, brokers string) {
+		prefix := "cmd-" + uuid.NewString()[:8] + "."
+		mended := make(chan struct{})
+		lib := eventnodb.New()
+		lib.SetPrefix(prefix)
+		topic := eventmodels.BindTopic[int]("orders")
+		lib.ConsumeIdempotent(events.NewConsumerGroup("billing"), eventmodels.OnFailureSave, "invoice", topic.Handler(func(_ context.Context, e eventmodels.Event[int]) error {
+			select {
+			case <-mended:
+				return nil
+			default:
+				return eventmodels.SetErrorHandling(fmt.Errorf("no customer %d\x1b[31m", e.Payload), eventmodels.DoNotRetry)
+			}
+		}))
+		lib.ConfigureNoDB(nil, false, nil, nil, strings.Split(brokers, ","))
+		ctx, cancel := context.WithCancel(context.Background())
+		stopped := lib.StartConsumingOrPanic(ctx)
+		defer func() { cancel(); <-stopped; _ = lib.Shutdown(within(t)) }()
+		for n := range 5 {
+			if err := lib.Produce(within(t), eventmodels.ProduceImmediate, topic.Event("k", n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := &shell{t, []string{"EVENTS_BROKERS=" + brokers, "EVENTS_PREFIX=" + prefix, "EVENTS_GROUP=billing"}}
+		var listed []map[string]any
+		for deadline := time.Now().Add(time.Minute); len(listed) < 5 && time.Now().Before(deadline); {
+			listed = s.objects(0, "letters", "list")
+		}
+		if len(listed) != 5 || listed[0]["state"] != "saved" || listed[0]["handler"] != "invoice" || listed[0]["cursor"] == "" {
+			t.Fatalf("listed: %v", listed)
+		}
+		id := listed[0]["id"].(string)
+		out, errs := s.run(0, "letters", "list", "-limit", "2")
+		s.says(out, "TIME", "no customer", "invoice", "orders", "saved")
+		s.says(errs, "-after ")
+		if strings.Contains(out, "\x1b") || len(strings.Split(strings.TrimSpace(out), "\n")) != 3 {
+			t.Errorf("listed: %q", out)
+		}
+		if rest := s.objects(0, "letters", "list", "-after", strings.TrimSpace(errs[strings.Index(errs, "-after ")+7:])); len(rest) != 3 {
+			t.Errorf("behind the first two, %d", len(rest))
+		}
+		out, _ = s.run(0, "letters", "causes")
+		s.says(out, "COUNT", "5 ", "no customer")
+		out, _ = s.run(0, "letters", "show", id)
+		s.says(out, id, "saved", "payload", "letter", "ce_id", "yes")
+
+		// More than one is only shown.
+		out, errs = s.run(exitNeedsYes, "letters", "discard", "-handler", "invoice")
+		s.says(out, "5 would be discarded", "no customer")
+		s.says(errs, "-yes")
+		if open := s.objects(0, "letters", "list", "-state", "open"); len(open) != 5 {
+			t.Errorf("%d are open", len(open))
+		}
+		dry := s.objects(0, "letters", "discard", "-all", "--dry-run", "-yes")
+		if len(dry) != 1 || dry[0]["dry_run"] != true || dry[0]["matched"] != 5.0 || dry[0]["done"] != 0.0 {
+			t.Errorf("a dry run: %v", dry)
+		}
+		out, _ = s.run(0, "letters", "discard", "-reason", "old", id)
+		s.says(out, "1 were discarded")
+		out, _ = s.run(0, "letters", "show", id)
+		s.says(out, "discarded", "ann", "old")
+		_, errs = s.run(1, "letters", "replay", id)
+		s.says(errs, "reopen it first")
+		s.run(0, "letters", "reopen", id, "-by", "bob")
+		second := listed[1]["id"].(string)
+		missing := strings.Repeat("0", 32)
+		out, errs = s.run(exitPart, "letters", "discard", id, second, missing, "-yes")
+		s.says(out, "2 were discarded; 1 failed")
+		s.says(errs, missing)
+		s.run(0, "letters", "reopen", "-all", "-yes")
+
+		// A replay that fails, and one with another payload that succeeds.
+		out, _ = s.run(exitPart, "letters", "replay", id, "-wait", "50s")
+		s.says(out, "failed again: no customer")
+		close(mended)
+		payload := filepath.Join(t.TempDir(), "payload")
+		if err := os.WriteFile(payload, []byte("77"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, _ = s.run(0, "letters", "replay", "-payload", payload, "-wait", "50s", id)
+		s.says(out, "1 were replayed", "done in")
+		done := s.objects(0, "letters", "replay", "-all", "-yes", "-wait", "50s")
+		if len(done) != 5 || done[0]["operation"] != "replay" || done[0]["done"] != 4.0 || done[4]["result"] != "done" {
+			t.Errorf("the replays: %v", done)
+		}
+		if open := s.objects(0, "letters", "list", "-state", "open"); len(open) != 0 {
+			t.Errorf("left: %v", open)
+		}
+		out, _ = s.run(0, "letters", "discard", "-all", "-yes")
+		s.says(out, "0 were discarded")
+
+		lags := s.objects(0, "lag")
+		if len(lags) == 0 || lags[0]["group"] != "billing" {
+			t.Errorf("lag: %v", lags)
+		}
+		out, _ = s.run(0, "lag", "-group", "billing")
+		s.says(out, "COMMITTED", "orders")
+	})
+}
+
+// Parked events, on both databases.
+func TestParked(t *testing.T) {
+	ctx := context.Background()
+	t.Run("sqlite", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "service.db")
+		db, err := eventsqlite.Open(ctx, path, eventsqlite.WithMigrate())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		testParked(t, "sqlite:"+path, func(statement string, args ...any) error {
+			_, err := db.Unwrap().ExecContext(ctx, statement, args...)
+			return err
+		}, func(int) string { return "?" }, func(at time.Time) any { return at.UnixMicro() })
+	})
+	t.Run("postgres", func(t *testing.T) {
+		dsn := os.Getenv("EVENTS_POSTGRES_DSN")
+		if dsn == "" {
+			if strings.Contains(os.Getenv("EVENTS_REQUIRE"), "postgres") {
+				t.Fatal("EVENTS_POSTGRES_DSN is not set, and EVENTS_REQUIRE wants PostgreSQL")
+			}
+			t.Skip("no PostgreSQL: EVENTS_POSTGRES_DSN is not set; scripts/services up starts one")
+		}
+		db, err := eventpg.Open(ctx, dsn, eventpg.WithMigrate())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		testParked(t, dsn, func(statement string, args ...any) error {
+			_, err := db.Unwrap().ExecContext(ctx, statement, args...)
+			return err
+		}, func(n int) string { return fmt.Sprint("$", n) }, func(at time.Time) any { return at })
+	})
+}
+
+func testParked(t *testing.T, dsn string, exec func(statement string, args ...any) error, bind func(n int) string, stamp func(time.Time) any) {
+	prefix := "cmd-" + uuid.NewString()[:8] + "."
+	t.Cleanup(func() {
+		for _, table := range []string{"events_outbox", "events_outbox_parked"} {
+			if err := exec("DELETE FROM "+table+" WHERE scope = "+bind(1), prefix); err != nil {
+				t.Log(err)
+			}
+		}
+	})
+	var ids []string
+	for n := range 4 {
+		id := uuid.NewString()
+		ids = append(ids, id)
+		values := make([]string, 10)
+		for i := range values {
+			values[i] = bind(i + 1)
+		}
+		at := stamp(time.Now().Add(time.Duration(n) * time.Second))
+		topic := []string{"orders", "refunds"}[n%2]
+		if err := exec(`INSERT INTO events_outbox_parked (scope, seq, id, topic, key, headers, payload, created_at, error, parked_at) VALUES (`+strings.Join(values, ",")+`)`,
+			prefix, n+1, id, prefix+topic, []byte("k"), []byte{0}, []byte("payload"), at, "too large", at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &shell{t, []string{"EVENTS_DSN=" + dsn, "EVENTS_PREFIX=" + prefix}}
+	listed := s.objects(0, "parked", "list")
+	if len(listed) != 4 || listed[0]["id"] != ids[3] || listed[0]["topic"] != "refunds" || listed[0]["error"] != "too large" || listed[0]["payload_size"] != 7.0 {
+		t.Fatalf("listed: %v", listed)
+	}
+	out, _ := s.run(0, "parked", "list", "-topic", "orders", "-limit", "1")
+	s.says(out, "PARKED", ids[2], "too large")
+	if strings.Contains(out, ids[0]) || strings.Contains(out, ids[1]) {
+		t.Errorf("listed: %s", out)
+	}
+	status := s.objects(0, "outbox", "status")
+	if status[0]["rows"] != 0.0 || status[0]["parked"] != 4.0 || status[0]["lease_live"] != false {
+		t.Errorf("the status: %v", status)
+	}
+	out, errs := s.run(exitNeedsYes, "parked", "requeue", "-topic", "orders")
+	s.says(out, "2 would be requeued")
+	s.says(errs, "-yes")
+	out, _ = s.run(0, "parked", "requeue", "-topic", "orders", "-yes")
+	s.says(out, "2 were requeued")
+	out, _ = s.run(0, "parked", "discard", ids[1])
+	s.says(out, "1 were discarded")
+	out, errs = s.run(exitPart, "parked", "discard", ids[1], ids[3], "-yes")
+	s.says(out, "1 were discarded")
+	s.says(errs, "1 of the ids")
+	out, _ = s.run(0, "parked", "list", "-json")
+	if out != "" {
+		t.Errorf("left: %s", out)
+	}
+	out, _ = s.run(0, "outbox", "status")
+	s.says(out, "rows        2", "parked      0", "nobody has relayed yet")
+}
+
+func TestUsage(t *testing.T) {
+	s := &shell{t: t}
+	secret := "hunter2secret"
+	for _, args := range [][]string{
+		{"nonsense"}, {"letters"}, {"letters", "burn"}, {"letters", "list"}, {"letters", "list", "-nonsense"},
+		{"letters", "list", "-brokers", "127.0.0.1:1"},
+		{"letters", "list", "-brokers", "b", "-group", "a b"},
+		{"letters", "list", "-brokers", "b", "-group", "g", "-state", "odd"},
+		{"letters", "list", "-brokers", "b", "-group", "g", "-since", "yesterday"},
+		{"letters", "list", "-brokers", "b", "-group", "g", "-sasl", "wrong:me:" + secret},
+		{"letters", "list", "-brokers", "b", "-group", "g", "-tls", "{"},
+		{"letters", "discard", "-brokers", "b", "-group", "g"},
+		{"letters", "discard", "-brokers", "b", "-group", "g", "abc"},
+		{"letters", "replay", "-brokers", "b", "-group", "g", "-payload", "x", "-all"},
+		{"parked", "list"}, {"parked", "discard", "-dsn", "sqlite:x"}, {"parked", "discard", "-dsn", "sqlite:x", "abc"},
+		{"parked", "list", "-dsn", "mysql://me:" + secret + "@h/d"},
+		{"lag", "x", "-brokers", "b"},
+	} {
+		_, errs := s.run(exitUsage, args...)
+		if errs == "" || strings.Contains(errs, secret) || strings.Count(errs, "\n") != 1 {
+			t.Errorf("%v: %q", args, errs)
+		}
+	}
+	for _, args := range [][]string{nil, {"help"}, {"-h"}, {"letters", "replay", "-h"}} {
+		out, _ := (&shell{t, []string{"EVENTS_SASL=plain:me:" + secret}}).run(0, args...)
+		if !strings.Contains(out, "usage:") || strings.Contains(out, secret) {
+			t.Errorf("%v: %q", args, out)
+		}
+	}
+	// What cannot be reached, without a password.
+	_, errs := s.run(1, "parked", "list", "-dsn", "postgres://me:"+secret+"@127.0.0.1:1/db")
+	if strings.Contains(errs, secret) {
+		t.Error(errs)
+	}
+	missing := filepath.Join(t.TempDir(), "missing.db")
+	_, errs = s.run(1, "parked", "list", "-dsn", "sqlite:"+missing)
+	s.says(errs, "missing.db")
+	if _, err := os.Stat(missing); err == nil {
+		t.Error("looking at a database has created it")
+	}
+}
+
+// A command that waits ends at once, and says so, when it is interrupted.
+func TestInterrupted(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // who connects gets no answer
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	s := &shell{t: t}
+	cmd := s.command("letters", "list", "-brokers", silent.Addr().String(), "-group", "g")
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := silent.Accept() // so it is at work
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // the exit code says it
+	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(errs.String(), "interrupted") {
+		t.Errorf("exit code %d: %s", code, errs.String())
+	}
+}
