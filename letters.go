@@ -95,8 +95,9 @@ func (l *LibraryNoDB) openLetters(client *kafka.Client, group string, handlers [
 			return client.EnsureTopics(ctx, slices.DeleteFunc(slices.Clone(specs), func(s kafka.TopicSpec) bool { return !slices.Contains(topics, s.Topic) }))
 		},
 		Backoff: l.settings.letterBackoff, Cause: l.settings.letterCause, Instance: instanceName(),
-		Written: func(h *deadletter.Handler) {
+		Written: func(h *deadletter.Handler, reason deadletter.Reason) {
 			DeadLetterProduceCounts.WithLabelValues(h.Identity.Name, h.Identity.BaseTopic).Inc()
+			DeadLetterReasons.WithLabelValues(h.Identity.Name, h.Identity.BaseTopic, string(reason)).Inc()
 		},
 	})
 	return g
@@ -110,6 +111,10 @@ func (l *LibraryNoDB) letterTarget(h *registeredHandler, topic kafka.WireTopic, 
 	}
 	latency, success := HandlerLatency.WithLabelValues(h.name, h.topic), HandlerSuccessCounts.WithLabelValues(h.name, h.topic)
 	consumed := DeadLetterConsumeCounts.WithLabelValues(h.name, h.topic)
+	DeadLetterProduceCounts.WithLabelValues(h.name, h.topic)
+	for _, reason := range deadletter.Reasons {
+		DeadLetterReasons.WithLabelValues(h.name, h.topic, string(reason)) // at 0: see ErrorCounts
+	}
 	return &deadletter.Handler{
 		Identity: mark.Handler{Prefix: l.settings.prefix, Group: h.group, Name: h.name, BaseTopic: h.topic},
 		Topic:    topic,
@@ -202,33 +207,33 @@ func (g *groupLetters) runForLetters(h *registeredHandler, run runFunc) runFunc 
 // topic. What it passes over is neither run nor a success; the reader counts
 // these.
 type letterMetrics struct {
-	errors, panics               prometheus.Counter
-	longest, queued, slot, depth prometheus.Gauge
+	errors, panics         prometheus.Counter
+	overdue, queued, depth *share
+	longest, slot          *peak
 }
 
 func newLetterMetrics(name, topic, letterTopic string) letterMetrics {
 	return letterMetrics{
 		errors:  HandlerErrorCounts.WithLabelValues(name, topic),
 		panics:  HandlerPanicCounts.WithLabelValues(name, topic),
-		longest: LongestHandlerLatency.WithLabelValues(name, letterTopic),
-		queued:  HandlerWaitingForActiveConcurrencyDemand.WithLabelValues(name, letterTopic),
-		slot:    HandlerWaitingForActiveConcurrencyLimit.WithLabelValues(name, letterTopic),
-		depth:   HandlerWaitingForQueueConcurrencyDemand.WithLabelValues(name, letterTopic),
+		longest: &peak{gauge: LongestHandlerLatency.WithLabelValues(name, letterTopic)},
+		overdue: &share{gauge: OverdueHandlers.WithLabelValues(name, letterTopic)},
+		queued:  &share{gauge: HandlerWaitingForActiveConcurrencyDemand.WithLabelValues(name, letterTopic)},
+		slot:    &peak{gauge: HandlerWaitingForActiveConcurrencyLimit.WithLabelValues(name, letterTopic)},
+		depth:   &share{gauge: HandlerWaitingForQueueConcurrencyDemand.WithLabelValues(name, letterTopic)},
 	}
 }
 
 func (m *letterMetrics) sample(s delivery.HandlerStats, now time.Time) {
-	longest, waits := 0.0, 0.0
+	longest := 0.0
 	if !s.OldestStart.IsZero() {
 		longest = now.Sub(s.OldestStart).Seconds()
 	}
-	if s.WaitsForSlot {
-		waits = 1
-	}
-	m.longest.Set(longest)
-	m.queued.Set(float64(s.Queued))
-	m.slot.Set(waits)
-	m.depth.Set(float64(s.Backlog))
+	m.longest.set(longest)
+	m.overdue.set(float64(s.Overdue))
+	m.queued.set(float64(s.Queued))
+	m.slot.set(oneIf(s.WaitsForSlot))
+	m.depth.set(float64(s.Backlog))
 }
 
 // observer is o, but for the handlers and topics of dead letters.

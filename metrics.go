@@ -51,6 +51,12 @@ var (
 	LongestHandlerLatency = promauto.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "events_unfinished_handler_time", Help: "Seconds that the longest running attempt of the handler has been running.",
 	}, []string{"handler_name", "topic"})
+	// OverdueHandlers is how many attempts have not ended although their
+	// timeout is over: the handler does not heed its context. Its partition
+	// waits for it.
+	OverdueHandlers = promauto.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "events_overdue_handlers", Help: "Attempts that still run although their timeout is over.",
+	}, []string{"handler_name", "topic"})
 	// HandlerWaitingForActiveConcurrencyDemand is the number of events that
 	// are queued for the handler and wait for a place to run.
 	HandlerWaitingForActiveConcurrencyDemand = promauto.NewGaugeVec(prometheus.GaugeOpts{
@@ -100,13 +106,21 @@ var (
 	DeadLetterProduceCounts = promauto.NewCounterVec(prometheus.CounterOpts{
 		Name: "events_dead_letter_produce", Help: "Letters written for events of the handler that have failed for good.",
 	}, []string{"handler_name", "topic"})
+	// DeadLetterReasons counts the same letters by why the event has failed:
+	// panic, decode, do-not-retry (the error says so), timeout, or error for
+	// every other.
+	DeadLetterReasons = promauto.NewCounterVec(prometheus.CounterOpts{
+		Name: "events_dead_letters", Help: "Letters written, by reason: panic, decode, do-not-retry, timeout or error.",
+	}, []string{"handler_name", "topic", "reason"})
 	// DeadLetterConsumeCounts counts the letters that were handed to the
 	// handler: retries and replays, or all letters for a handler of a
 	// dead-letter topic; topic is the event's.
 	DeadLetterConsumeCounts = promauto.NewCounterVec(prometheus.CounterOpts{
 		Name: "events_dead_letter_consume", Help: "Letters handed to the handler.",
 	}, []string{"handler_name", "topic"})
-	// ErrorCounts counts errors by category: a few fixed words.
+	// ErrorCounts counts errors by category: a few fixed words. Those of the
+	// library are there from the start, at 0, since an increase from nothing
+	// is none to Prometheus.
 	ErrorCounts = promauto.NewCounterVec(prometheus.CounterOpts{
 		Name: "events_errors", Help: "Errors by category.",
 	}, []string{"category"})
@@ -133,15 +147,17 @@ func ObserveProduceLatency(err error, startTime time.Time) {
 	postTxProduce.WithLabelValues(strconv.FormatBool(err != nil)).Observe(time.Since(startTime).Seconds())
 }
 
-// share is this Library's part of a gauge to which several contribute.
-type share struct {
-	gauge prometheus.Gauge
-	last  float64
+// errorCategories are the categories that the library itself uses.
+var errorCategories = []string{
+	"broadcast-gap", "broadcast-heartbeat", "commit", "consumer-lag", "event-discarded", "group-session", "handler-overdue",
+	"outbox-parked", "produce-from-table", "start-consuming", "topic-gap", "topic-recreated", "topic-truncated",
+	"relay-delete", "relay-lease", "relay-listen", "relay-read", "relay-sample", "relay-wake",
 }
 
-func (s *share) set(value float64) {
-	s.gauge.Add(value - s.last)
-	s.last = value
+func init() {
+	for _, category := range errorCategories {
+		ErrorCounts.WithLabelValues(category)
+	}
 }
 
 func oneIf(b bool) float64 {
@@ -157,8 +173,8 @@ func (l *LibraryNoDB) observer(group string, handlers []*registeredHandler) deli
 	type counters struct {
 		success, errors, panics prometheus.Counter
 		latency                 prometheus.Observer
-		longest, queued, slot   prometheus.Gauge
-		depth, full             prometheus.Gauge
+		overdue, queued, depth  *share
+		longest, slot, full     *peak
 		batches, batchQueue     *share // nil: no batch handler
 	}
 	type key struct{ name, topic string }
@@ -168,18 +184,20 @@ func (l *LibraryNoDB) observer(group string, handlers []*registeredHandler) deli
 		ack, transmission prometheus.Observer
 	}
 	byTopic := make(map[string]topicCounters)
-	demand, limit := ConsumersWaitingForQueueConcurrencyDemand.WithLabelValues(group), ConsumersWaitingForQueueConcurrencyLimit.WithLabelValues(group)
+	demand := &share{gauge: ConsumersWaitingForQueueConcurrencyDemand.WithLabelValues(group)}
+	limit := &peak{gauge: ConsumersWaitingForQueueConcurrencyLimit.WithLabelValues(group)}
 	for _, h := range handlers {
 		c := counters{
 			success: HandlerSuccessCounts.WithLabelValues(h.name, h.topic),
 			errors:  HandlerErrorCounts.WithLabelValues(h.name, h.topic),
 			panics:  HandlerPanicCounts.WithLabelValues(h.name, h.topic),
 			latency: HandlerLatency.WithLabelValues(h.name, h.topic),
-			longest: LongestHandlerLatency.WithLabelValues(h.name, h.topic),
-			queued:  HandlerWaitingForActiveConcurrencyDemand.WithLabelValues(h.name, h.topic),
-			slot:    HandlerWaitingForActiveConcurrencyLimit.WithLabelValues(h.name, h.topic),
-			depth:   HandlerWaitingForQueueConcurrencyDemand.WithLabelValues(h.name, h.topic),
-			full:    HandlerWaitingForQueueConcurrencyLimit.WithLabelValues(h.name, h.topic),
+			longest: &peak{gauge: LongestHandlerLatency.WithLabelValues(h.name, h.topic)},
+			overdue: &share{gauge: OverdueHandlers.WithLabelValues(h.name, h.topic)},
+			queued:  &share{gauge: HandlerWaitingForActiveConcurrencyDemand.WithLabelValues(h.name, h.topic)},
+			slot:    &peak{gauge: HandlerWaitingForActiveConcurrencyLimit.WithLabelValues(h.name, h.topic)},
+			depth:   &share{gauge: HandlerWaitingForQueueConcurrencyDemand.WithLabelValues(h.name, h.topic)},
+			full:    &peak{gauge: HandlerWaitingForQueueConcurrencyLimit.WithLabelValues(h.name, h.topic)},
 		}
 		if h.batches {
 			c.batches = &share{gauge: HandlerBatchConcurrency.WithLabelValues(h.name)}
@@ -222,11 +240,12 @@ func (l *LibraryNoDB) observer(group string, handlers []*registeredHandler) deli
 				if !s.OldestStart.IsZero() {
 					longest = now.Sub(s.OldestStart).Seconds()
 				}
-				c.longest.Set(longest)
-				c.queued.Set(float64(s.Queued))
-				c.depth.Set(float64(s.Backlog))
-				c.full.Set(oneIf(s.QueueFull))
-				c.slot.Set(oneIf(s.WaitsForSlot))
+				c.longest.set(longest)
+				c.overdue.set(float64(s.Overdue))
+				c.queued.set(float64(s.Queued))
+				c.depth.set(float64(s.Backlog))
+				c.full.set(oneIf(s.QueueFull))
+				c.slot.set(oneIf(s.WaitsForSlot))
 				waiting[s.Handler.Topic] = s.Backlog // the same for all handlers of a topic
 				held = held || s.QueueFull && s.Backlog > 0
 				if c.batches != nil {
@@ -238,8 +257,8 @@ func (l *LibraryNoDB) observer(group string, handlers []*registeredHandler) deli
 			for _, n := range waiting {
 				all += n
 			}
-			demand.Set(float64(all))
-			limit.Set(oneIf(held))
+			demand.set(float64(all))
+			limit.set(oneIf(held))
 		},
 	}
 }

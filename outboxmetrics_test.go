@@ -88,6 +88,9 @@ func TestOutboxMetrics(t *testing.T) {
 		if parked, rows := value(events.OutboxParkedRows), value(events.OutboxRows); parked == 0 || rows != 0 {
 			t.Errorf("%v parked, %v rows", parked, rows)
 		}
+		if n := testutil.ToFloat64(events.ErrorCounts.WithLabelValues("outbox-parked")); n == 0 {
+			t.Error("a parked row is no error")
+		}
 		big.Remove()
 
 		if err := lib.Shutdown(context.Background()); err != nil {

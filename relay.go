@@ -80,6 +80,7 @@ func (l *Library[ID, TX, DB]) CatchUpProduce(ctx context.Context, sleepTime time
 		close(run.done) // a Shutdown that has come meanwhile waits for it
 		return nil, fmt.Errorf("CatchUpProduce: %w", err)
 	}
+	RelayLeaseHeld.WithLabelValues(l.settings.prefix) // 0 while it stands by
 	l.learnLimits()
 	go func() {
 		defer close(run.done)

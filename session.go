@@ -140,6 +140,9 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 	} else {
 		engine.Start(member, member)
 	}
+	for _, change := range []string{"assigned", "revoked", "lost"} {
+		Rebalances.WithLabelValues(group, change) // at 0: see ErrorCounts
+	}
 	sampling, stopSampling := context.WithCancel(context.WithoutCancel(ctx))
 	var sampler sync.WaitGroup
 	sampler.Go(func() {
@@ -158,6 +161,9 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 // openBroadcast starts reading at the end of the topics.
 func (l *Library[ID, TX, DB]) openBroadcast(ctx context.Context, engine *delivery.Engine, connect kafka.Config, topics []kafka.WireTopic) (*session, error) {
 	connect.ClientID = l.GetBroadcastConsumerGroupName()
+	for _, topic := range topics {
+		BroadcastGaps.WithLabelValues(l.topicOf(topic)) // at 0: see ErrorCounts
+	}
 	reader, err := kafka.NewReader(ctx, kafka.ReaderConfig{
 		Config: connect,
 		Topics: topics,

@@ -73,18 +73,22 @@ func (r *Reader) Run(h *Handler) func(context.Context, []*eventmodels.Message) e
 			m.ConsumerGroup, m.HandlerName = h.Identity.Group, h.Identity.Name
 			m.BaseTopic = orElse(m.BaseTopic, h.Identity.BaseTopic)
 			m.Attempt = header.Attempts + ms[0].Attempt
-			began := time.Now()
-			err = h.Run(withMark(ctx, header.ID), []*eventmodels.Message{m})
-			took := time.Since(began)
-			if failed, all := eventmodels.SplitBatchError(err, 1); all == nil {
-				err = failed[0] // of a batch handler
-			}
-			if errors.Is(err, eventmodels.ErrAlreadyProcessed) || eventmodels.GetErrorHandling(err) == eventmodels.IgnoreError {
-				err = nil
-			}
-			if h.Ran != nil {
-				h.Ran(took, err)
-			}
+			var took time.Duration
+			err = timed(func() error {
+				err := h.Run(withMark(ctx, header.ID), []*eventmodels.Message{m})
+				if failed, all := eventmodels.SplitBatchError(err, 1); all == nil {
+					err = failed[0] // of a batch handler
+				}
+				if errors.Is(err, eventmodels.ErrAlreadyProcessed) || eventmodels.GetErrorHandling(err) == eventmodels.IgnoreError {
+					err = nil
+				}
+				return err
+			}, func(d time.Duration, err error) {
+				took = d
+				if h.Ran != nil {
+					h.Ran(d, err)
+				}
+			})
 			if err == nil {
 				return delivery.ToSink(outcome{kind: letters.Done, attempts: ms[0].Attempt, took: took})
 			}
@@ -173,11 +177,19 @@ func (r *Reader) Letters(baseTopic, otherwise string, run func(context.Context, 
 		if header.Origin.Topic != "" {
 			ctx = withOrigin(ctx, mark.Origin{Topic: header.Origin.Topic, Partition: header.Origin.Partition, Offset: header.Origin.Offset, Timestamp: m.Timestamp})
 		}
-		began := time.Now()
-		err = run(ctx, []*eventmodels.Message{&m})
-		ran(time.Since(began), err)
-		return err
+		return timed(func() error { return run(ctx, []*eventmodels.Message{&m}) }, ran)
 	}
+}
+
+var errPanicked = errors.New("the handler has panicked")
+
+// timed runs a handler and tells ran how long it took. A panic goes on to the
+// engine, which makes an error of it.
+func timed(run func() error, ran func(time.Duration, error)) (err error) {
+	began := time.Now()
+	err = errPanicked // until run has returned
+	defer func() { ran(time.Since(began), err) }()
+	return run()
 }
 
 // message makes the message as the handler got it when it failed first.

@@ -42,8 +42,9 @@ type WriterConfig struct {
 	Cause func(handler string, err error) string
 	// Instance names this process.
 	Instance string
-	// Written is told of each letter that was written, for metrics.
-	Written func(*Handler)
+	// Written is told of each letter that was written and why the event has
+	// failed, for metrics.
+	Written func(*Handler, Reason)
 }
 
 // EngineHandler is what is unique of a delivery.Handler in its engine.
@@ -80,6 +81,7 @@ type page struct {
 	header  letters.Header
 	place   kafka.TopicPartition
 	event   *kafka.Record
+	reason  Reason // of a letter
 }
 
 // Sink is as delivery.Config.Sink says. A letter that the topic has no room for
@@ -184,7 +186,7 @@ func (w *Writer) write(ctx context.Context, pending []int, pages []*page, errs [
 			p := pages[i]
 			w.cfg.Index.written(p.place, records[n].Offset, p.header)
 			if p.header.Kind == letters.Letter && w.cfg.Written != nil {
-				w.cfg.Written(p.handler)
+				w.cfg.Written(p.handler, p.reason)
 			}
 		}
 	}
@@ -216,7 +218,8 @@ func (w *Writer) first(ctx context.Context, h *Handler, o *delivery.Outgoing) (*
 		return nil, err
 	}
 	w.failed(&header, h, o, 0)
-	return &page{h, header, kafka.TopicPartition{Topic: h.Topic, Partition: letters.Partition(header.ID, n)}, r}, nil
+	place := kafka.TopicPartition{Topic: h.Topic, Partition: letters.Partition(header.ID, n)}
+	return &page{h, header, place, r, ReasonOf(o.Err)}, nil
 }
 
 // next is the record that follows one that was run, or that waits. h is nil for
@@ -252,7 +255,11 @@ func (w *Writer) next(h *Handler, o *delivery.Outgoing) (*page, error) {
 			header.Kind = letters.Copy
 		}
 	}
-	return &page{h, header, placeOf(o.Record), event}, nil
+	p := &page{handler: h, header: header, place: placeOf(o.Record), event: event}
+	if o.Err != nil {
+		p.reason = ReasonOf(o.Err)
+	}
+	return p, nil
 }
 
 // failed fills in what a failure says. waited is how long the letter that was
