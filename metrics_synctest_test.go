@@ -412,6 +412,7 @@ func TestErrorCategories(t *testing.T) {
 				}
 			}
 			link.Restore()
+			s.produce(other, topic.Event("k", shipment{}))
 			time.Sleep(time.Minute)
 		})
 		moves("topic-recreated", func() {
