@@ -354,7 +354,7 @@ func (l *LibraryNoDB) letterSpec(client *kafka.Client, topic, base string) kafka
 		"retention.ms":           "-1",
 		"retention.bytes":        "-1",
 		"cleanup.policy":         "delete",
-		"message.timestamp.type": "LogAppendTime", // letters are listed by it
+		"message.timestamp.type": "LogAppendTime", // the time of what is done with letters
 		"max.message.bytes":      strconv.Itoa(limit + letterRoom),
 	}
 	maps.Copy(configs, spec.Configs)

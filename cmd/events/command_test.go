@@ -187,7 +187,7 @@ func TestLetters(t *testing.T) {
 			t.Errorf("a dry run: %v", dry)
 		}
 		out, _ = s.run(0, "letters", "discard", "-reason", "old", id)
-		s.says(out, "1 were discarded")
+		s.says(out, "1 was discarded")
 		out, _ = s.run(0, "letters", "show", id)
 		s.says(out, "discarded", "ann", "old")
 		_, errs = s.run(1, "letters", "replay", id)
@@ -209,7 +209,7 @@ func TestLetters(t *testing.T) {
 			t.Fatal(err)
 		}
 		out, _ = s.run(0, "letters", "replay", "-payload", payload, "-wait", "50s", id)
-		s.says(out, "1 were replayed", "done in")
+		s.says(out, "1 was replayed", "done in")
 		done := s.objects(0, "letters", "replay", "-all", "-yes", "-wait", "50s")
 		if len(done) != 5 || done[0]["operation"] != "replay" || done[0]["done"] != 4.0 || done[4]["result"] != "done" {
 			t.Errorf("the replays: %v", done)
@@ -308,9 +308,9 @@ func testParked(t *testing.T, dsn string, exec func(statement string, args ...an
 	out, _ = s.run(0, "parked", "requeue", "-topic", "orders", "-yes")
 	s.says(out, "2 were requeued")
 	out, _ = s.run(0, "parked", "discard", ids[1])
-	s.says(out, "1 were discarded")
+	s.says(out, "1 was discarded")
 	out, errs = s.run(exitPart, "parked", "discard", ids[1], ids[3], "-yes")
-	s.says(out, "1 were discarded")
+	s.says(out, "1 was discarded")
 	s.says(errs, "1 of the ids")
 	out, _ = s.run(0, "parked", "list", "-json")
 	if out != "" {

@@ -443,8 +443,7 @@ func (c *call) told(op events.LetterOp, dry bool, r events.LetterBulkResult) err
 		fmt.Fprintf(c.err, "and %d errors more\n", more)
 	}
 	past := map[events.LetterOp]string{events.ReplayLetters: "replayed", events.DiscardLetters: "discarded", events.ReopenLetters: "reopened"}[op]
-	verb := "were " + past
-	n := r.Done
+	verb, n := were(r.Done)+past, r.Done
 	if dry {
 		verb, n = "would be "+past, r.Matched
 	}
@@ -461,6 +460,13 @@ func (c *call) told(op events.LetterOp, dry bool, r events.LetterBulkResult) err
 	}
 	fmt.Fprintln(c.out, text)
 	return nil
+}
+
+func were(n int) string {
+	if n == 1 {
+		return "was "
+	}
+	return "were "
 }
 
 // outcomes waits for those of replays.

@@ -138,7 +138,7 @@ func (c *call) toldParked(op, past string, r result) error {
 	if r.DryRun {
 		fmt.Fprintf(c.out, "%d would be %s\n", r.Matched, past)
 	} else {
-		fmt.Fprintf(c.out, "%d were %s\n", r.Done, past)
+		fmt.Fprintf(c.out, "%d %s%s\n", r.Done, were(r.Done), past)
 	}
 	return nil
 }

@@ -22,8 +22,8 @@ func Partition(id eventmodels.Mark, n int) int32 {
 // of the protocol leaves its headers of the protocol behind. For kinds that
 // carry no event, event has but the key.
 //
-// The record has no timestamp, so that it gets that of its being appended, by
-// which letters are listed; the event's is h.Time.
+// The record has no timestamp, so that it gets that of its being appended; the
+// event's is h.Time.
 func (h Header) Record(place kafka.TopicPartition, event *kafka.Record) *kafka.Record {
 	return &kafka.Record{
 		Topic: string(place.Topic), Partition: place.Partition, Key: event.Key, Value: event.Value,
