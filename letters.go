@@ -144,9 +144,10 @@ func (g *groupLetters) add(h *registeredHandler, target *deadletter.Handler, slo
 	if h.kind == kindExactlyOnce {
 		places = slots.transactions
 	}
+	_, concurrency := h.limits()
 	g.handlers = append(g.handlers, &delivery.Handler{
 		Name: e.Name, PausedAs: h.name, Topic: letterTopic, WireTopic: e.Topic, BaseTopic: h.topic, OnFailure: onFailure,
-		Timeout: h.timeout, NoRetry: true, Concurrency: h.concurrency, QueueDepth: defaultLetterQueue, Backoff: h.backoff,
+		Timeout: h.timeout, NoRetry: true, Concurrency: concurrency, QueueDepth: defaultLetterQueue, Backoff: h.backoff,
 		Places: places, Slots: slots.letters, Run: g.reader.Run(target),
 	})
 	g.metrics[e] = newLetterMetrics(h.name, h.topic, letterTopic)

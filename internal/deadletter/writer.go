@@ -90,9 +90,9 @@ func (w *Writer) Sink(ctx context.Context, out []*delivery.Outgoing) []error {
 	errs := make([]error, len(out))
 	pages := make([]*page, len(out))
 	var pending []int
-	ensured := w.ensure(ctx, out, errs)
+	w.ensure(ctx, out, errs)
 	for i, o := range out {
-		if errs[i] != nil || !ensured {
+		if errs[i] != nil {
 			continue
 		}
 		if pages[i], errs[i] = w.page(ctx, o); errs[i] == nil {
@@ -112,15 +112,19 @@ const (
 	noText    = 0
 )
 
-// ensure creates the topics that are missing.
-func (w *Writer) ensure(ctx context.Context, out []*delivery.Outgoing, errs []error) bool {
+// ensure creates the topics that are missing, within half of the time, which
+// leaves the other half for the letters whose topics are there.
+func (w *Writer) ensure(ctx context.Context, out []*delivery.Outgoing, errs []error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+	}
 	seen := make(map[kafka.WireTopic]bool)
 	var topics []kafka.WireTopic
 	for i, o := range out {
-		topic := kafka.WireTopic(o.Record.Topic)
-		if h := w.handler(o); h != nil {
-			topic = h.Topic
-		} else if o.Err != nil {
+		topic := w.topicOf(o)
+		if w.handler(o) == nil && o.Err != nil {
 			errs[i] = fmt.Errorf("no dead-letter topic for handler %q of topic %q", o.Handler.Name, o.Handler.Topic)
 			continue
 		}
@@ -130,12 +134,46 @@ func (w *Writer) ensure(ctx context.Context, out []*delivery.Outgoing, errs []er
 		}
 	}
 	err := w.cfg.Ensure(ctx, topics)
-	for i := range errs {
-		if errs[i] == nil {
-			errs[i] = err
+	failed, all := byTopic(err)
+	for i, o := range out {
+		if errs[i] != nil {
+			continue
+		}
+		if errs[i] = all; all == nil {
+			errs[i] = failed[w.topicOf(o)]
 		}
 	}
-	return err == nil
+}
+
+// topicOf is where the letters of an outgoing delivery lie.
+func (w *Writer) topicOf(o *delivery.Outgoing) kafka.WireTopic {
+	if h := w.handler(o); h != nil {
+		return h.Topic
+	}
+	return kafka.WireTopic(o.Record.Topic)
+}
+
+// byTopic takes an error of Ensure apart, so that a topic that cannot be
+// created does not hold the letters of others: all is what concerns every topic.
+func byTopic(err error) (failed map[kafka.WireTopic]error, all error) {
+	failed = make(map[kafka.WireTopic]error)
+	var look func(err error) error
+	look = func(err error) error {
+		switch e := err.(type) {
+		case *kafka.TopicError:
+			failed[e.Topic] = e
+			return nil
+		case interface{ Unwrap() []error }:
+			for _, one := range e.Unwrap() {
+				if other := look(one); other != nil {
+					return other
+				}
+			}
+			return nil
+		}
+		return err
+	}
+	return failed, look(err)
 }
 
 func (w *Writer) handler(o *delivery.Outgoing) *Handler {
@@ -267,8 +305,8 @@ func (w *Writer) next(h *Handler, o *delivery.Outgoing) (*page, error) {
 func (w *Writer) failed(header *letters.Header, h *Handler, o *delivery.Outgoing, waited time.Duration) {
 	header.Group, header.Handler, header.Topic = h.Identity.Group, h.Identity.Name, h.Identity.BaseTopic
 	header.Mode = h.Mode
-	header.Error = o.Err.Error()
-	header.Cause = letters.Shorten(w.cfg.Cause(h.Identity.Name, o.Err), causeText)
+	header.Error = fmt.Sprint(o.Err) // which survives an Error method that panics
+	header.Cause = letters.Shorten(w.cause(h.Identity.Name, o.Err), causeText)
 	header.Attempts += o.Attempts
 	header.Last = o.Last
 	if header.First.IsZero() {
@@ -278,10 +316,33 @@ func (w *Writer) failed(header *letters.Header, h *Handler, o *delivery.Outgoing
 	if h.Mode == letters.Retry {
 		wait := nextWait(w.cfg.Backoff, waited, rand.Float64())
 		if asked, ok := eventmodels.GetRetryAfter(o.Err); ok {
-			wait = asked
+			wait = max(asked, leastWait)
 		}
 		header.NotBefore = o.Last.Add(wait)
 	}
+}
+
+// leastWait is how long a letter waits at least, whatever its handler's error
+// asks for: each time it fails its event is written to the log again.
+const leastWait = time.Second
+
+// cause asks the hook, which is the application's, as the error is.
+func (w *Writer) cause(handler string, err error) string {
+	for _, of := range []func(string, error) string{w.cfg.Cause, Cause} {
+		if cause, ok := safely(of, handler, err); ok {
+			return cause
+		}
+	}
+	return ""
+}
+
+func safely(of func(string, error) string, handler string, err error) (cause string, ok bool) {
+	defer func() {
+		if recover() != nil {
+			cause, ok = "", false
+		}
+	}()
+	return of(handler, err), true
 }
 
 // nextWait is how long a letter waits that has waited before; the first time,

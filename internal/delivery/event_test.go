@@ -66,3 +66,28 @@ func TestLargeRecordsFillTheBacklog(t *testing.T) {
 		f.stop()
 	})
 }
+
+// nilError is the error of a handler that returns a nil pointer as an error.
+type nilError struct{ text string }
+
+func (e *nilError) Error() string { return e.text }
+
+// A handler's error whose text cannot be had does not end the process.
+func TestErrorThatPanics(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFixture(t)
+		h := f.handle("h", "orders", func(_ context.Context, m *eventmodels.Message) error {
+			if m.Offset == 0 {
+				return (*nilError)(nil)
+			}
+			return nil
+		})
+		h.NoRetry = true
+		f.produce(at("orders", 0), 2)
+		f.start(at("orders", 0))
+		f.settle(time.Second)
+		f.wantCount("h", 2)
+		f.wantCommitted(at("orders", 0), 2)
+		f.stop()
+	})
+}

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -100,7 +101,8 @@ func (e *Engine) identity(d *delivery) []any {
 	return attrs
 }
 
-func errorAttr(err error) slog.Attr { return slog.String("error", bounded(err.Error())) }
+// errorAttr survives an Error method that panics, as that of a nil pointer.
+func errorAttr(err error) slog.Attr { return slog.String("error", bounded(fmt.Sprint(err))) }
 
 func stackAttr(err error) slog.Attr {
 	var p *PanicError

@@ -53,7 +53,7 @@ func (s *Span) End(err error) {
 		return
 	}
 	if err != nil {
-		s.span.SetStatus(codes.Error, bounded(err.Error()))
+		s.span.SetStatus(codes.Error, bounded(fmt.Sprint(err)))
 		s.span.SetAttributes(semconv.ErrorTypeKey.String(errorType(err)))
 	}
 	s.span.End()
