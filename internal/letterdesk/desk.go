@@ -78,7 +78,7 @@ type record struct {
 func read(r *kafka.Record) record {
 	rec := record{offset: r.Offset, time: r.Timestamp, key: r.Key, size: len(r.Value)}
 	rec.header, _, rec.problem = letters.Parse(r.Headers)
-	if !rec.header.Last.IsZero() { // the timestamp is the event's
+	if !rec.header.Last.IsZero() { // it was appended later, perhaps by a broker with another clock
 		rec.time = rec.header.Last
 	}
 	if rec.foreign = rec.problem != nil; rec.foreign && rec.problem == letters.ErrForeign {

@@ -360,6 +360,7 @@ func TestOutcomes(t *testing.T) {
 		}
 		replayID := func(i int) string { return ws[i].Replay }
 		o.write(follow(replays["error 0"], letters.Done, func(h *letters.Header) { h.Replay = replayID(0) }))
+		o.write(follow(replays["error 1"], letters.Replay, func(h *letters.Header) { h.Replay = replayID(1) })) // moved to the tail
 		o.write(follow(replays["error 1"], letters.Letter, func(h *letters.Header) { h.Replay, h.Error = replayID(1), "still" }))
 		stale := follow(replays["error 2"], letters.Discard, func(h *letters.Header) { h.Follows = items[2].Record }) // has no effect
 		o.write(stale)

@@ -117,6 +117,8 @@ func (s *Session) Apply(ctx context.Context, c Change, items []Item) ([]Written,
 		}
 	}
 	for place, targets := range places {
+		// The oldest are replayed first, although lists begin with the newest.
+		slices.SortStableFunc(targets, func(a, b *target) int { return cmp.Compare(a.item.Failure, b.item.Failure) })
 		done, err := s.apply(ctx, c, place, targets, errs)
 		for _, t := range targets {
 			if err != nil && errs[t.index] == nil {

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"math"
 	"sync"
+	"time"
 
 	"github.com/seed46dd6f11/events/internal/kafka"
 	"github.com/seed46dd6f11/events/internal/letters"
@@ -59,6 +60,9 @@ func (d *Desk) Outcomes(ctx context.Context, replays []Written) iter.Seq2[Outcom
 	}
 }
 
+// leastPoll is the least time between two looks for what is new.
+const leastPoll = 50 * time.Millisecond
+
 type ended struct {
 	outcome Outcome
 	err     error
@@ -82,7 +86,9 @@ func (d *Desk) follow(ctx context.Context, place kafka.TopicPartition, replays [
 		next = min(next, w.Offset+1)
 	}
 	for len(open) > 0 {
-		// Read returns at the end of the log after one long poll.
+		// Read returns at the end of the log after one long poll; at once, if
+		// the log was truncated below next.
+		again := time.After(leastPoll)
 		for chunk, err := range d.cfg.Client.Read(ctx, kafka.LogRange{TopicPartition: place, From: next, To: math.MaxInt64}) {
 			if err != nil {
 				tell(ended{err: err})
@@ -105,7 +111,9 @@ func (d *Desk) follow(ctx context.Context, place kafka.TopicPartition, replays [
 			}
 			next = chunk.Next
 		}
-		if ctx.Err() != nil {
+		select {
+		case <-again:
+		case <-ctx.Done():
 			tell(ended{err: ctx.Err()})
 			return
 		}
@@ -125,7 +133,9 @@ func endsReplay(w Written, rec record) bool {
 		return true
 	case letters.Letter:
 		return h.Replay == w.Replay || h.Follows == letters.NoRecord
-	case letters.Replay, letters.Discard, letters.Reopen:
+	case letters.Replay:
+		return h.Follows >= w.Offset && h.Replay != w.Replay // a service that does not know the handler moves it to the tail
+	case letters.Discard, letters.Reopen:
 		return h.Follows >= w.Offset
 	}
 	return false
