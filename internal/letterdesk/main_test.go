@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"go.uber.org/goleak"
 
 	"github.com/seed46dd6f11/events/eventembed"
@@ -73,6 +74,11 @@ func (o *office) topic(topic string, partitions int32) kafka.WireTopic {
 	if err := o.client.EnsureTopics(timeout(o.t), []kafka.TopicSpec{{Topic: wire, Partitions: partitions, ReplicationFactor: 1}}); err != nil {
 		o.t.Fatal(err)
 	}
+	o.t.Cleanup(func() {
+		if _, err := kadm.NewClient(o.client.Kgo()).DeleteTopics(context.Background(), string(wire)); err != nil {
+			o.t.Log(err) // of real Kafka, it is only room
+		}
+	})
 	return wire
 }
 
