@@ -18,11 +18,10 @@
 //
 // The fold over a letter's records says which one is to be run: it has taken
 // effect, and nothing newer has. That needs every operation between a record
-// and the one that it follows, and everything behind it. So before the first
-// decision in an assignment the index reads ahead to where the log ended when
-// the partition was assigned, and when a record follows one from before the
-// assignment it reads the operations between, once. What is written later, by
-// people or by this process, it sees as it is fetched.
+// and the one that it follows, and everything behind it. So before a run the
+// index reads ahead to where the log ends, or did a few seconds ago, however far
+// fetching is behind that; and when a record follows one from before the
+// assignment it reads the operations between, once.
 //
 // A letter that waits for its time is postponed: it stays in the ack window,
 // which so never passes it. Operations on a letter wake it, and are found to

@@ -3,6 +3,7 @@ package deadletter
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/kafka"
@@ -26,9 +27,9 @@ type history struct {
 	lo, hi int64
 	// next is behind what was fetched.
 	next int64
-	// end is where the log ended when the assignment was first asked about; -1
-	// before that.
-	end int64
+	// end is where the log ended when that was last asked; -1 before that.
+	end   int64
+	asked time.Time
 	// resets counts truncations of the log.
 	resets int
 	// reading is closed when the reading ends that is under way; nil if none

@@ -113,6 +113,8 @@ func (x *Index) rule(tp kafka.TopicPartition, id eventmodels.Mark, offset int64)
 		return unknown, nil
 	case !runs:
 		return passOver, h.ran(id, offset)
+	case time.Since(h.asked) > fresh:
+		return unknown, nil
 	}
 	if h.mustWait(id, offset) {
 		return busy, nil
@@ -155,6 +157,11 @@ const (
 	// learnTime is how long one call of learn may take; what it has learnt by
 	// then stays.
 	learnTime = 10 * time.Second
+	// fresh is how old what is known of the log's end may be when a letter is
+	// run. Fetching may be far behind: it stops while a server is away, and
+	// while more letters wait than the window holds. What somebody has done
+	// with a letter by then has to be known nevertheless.
+	fresh = 5 * time.Second
 	// stride is how many offsets are read at once of what lies before the
 	// assignment.
 	stride = 20_000
@@ -179,7 +186,7 @@ func (x *Index) learn(ctx context.Context, tp kafka.TopicPartition, id eventmode
 			return errEnded
 		}
 		_, needs, known := h.judge(id, offset)
-		if known {
+		if known && time.Since(h.asked) <= fresh {
 			x.mu.Unlock()
 			return nil
 		}
@@ -209,6 +216,7 @@ var errEnded = errors.New("the record is not in the partition's assignment any m
 
 // read reads to the end of the log, and then down to needs.
 func (x *Index) read(ctx context.Context, h *history, tp kafka.TopicPartition, needs int64) error {
+	now := time.Now()
 	ranges, err := x.log.LogRanges(ctx, []kafka.WireTopic{tp.Topic})
 	if err != nil {
 		return err
@@ -218,9 +226,7 @@ func (x *Index) read(ctx context.Context, h *history, tp kafka.TopicPartition, n
 		return &kafka.TopicError{Topic: tp.Topic, Op: "read", Err: kafka.ErrUnknownTopic}
 	}
 	x.mu.Lock()
-	if h.end < 0 {
-		h.end = there.To
-	}
+	h.end, h.asked = there.To, now
 	from, to, lo, resets := h.hi, h.end, h.lo, h.resets
 	x.mu.Unlock()
 	all := func(letters.Header) bool { return true }

@@ -5,6 +5,8 @@ import (
 	"iter"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/kafka"
@@ -121,4 +123,24 @@ func TestLettersBelowATruncation(t *testing.T) {
 	if h := l.partitions[letterPlace]; h.entries != 2 || h.committed > lost {
 		t.Errorf("%d entries, committed %d", h.entries, h.committed)
 	}
+}
+
+// Somebody discards a letter while nothing is fetched, since a server was away
+// or the window is full: then the letter is not run, whatever the poller knows.
+func TestOperationThatWasNotFetched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFakeLog(t)
+		letter := l.append(1, letters.Letter, letters.NoRecord)
+		l.poll(0)
+		l.wantRuling(letter, run)
+		discard := l.append(1, letters.Discard, letter)
+		time.Sleep(fresh + time.Second)
+		l.wantRuling(letter, passOver)
+		reopen := l.append(1, letters.Reopen, discard)
+		replay := l.append(1, letters.Replay, reopen)
+		l.poll(discard) // what was read before is fetched
+		time.Sleep(fresh + time.Second)
+		l.wantRuling(letter, passOver)
+		l.wantRuling(replay, run)
+	})
 }

@@ -131,14 +131,21 @@ const (
 
 // judge says whether a record is to be run now; if not, what Run returns.
 func (r *Reader) judge(ctx context.Context, tp kafka.TopicPartition, offset int64, header letters.Header) (now bool, result error) {
-	switch r.index.judge(tp, header.ID, offset) {
-	case unknown:
-		// What is read here must not cost the handler its time: it runs
-		// again, with the whole of it.
+	says := r.index.judge(tp, header.ID, offset)
+	if says == unknown {
+		began := time.Now()
 		if err := r.index.learn(ctx, tp, header.ID, offset); err != nil {
 			r.log.Debug("events: a dead-letter topic could not be read; it is tried again", "topic", tp.Topic, "partition", tp.Partition, "error", err)
 			return false, delivery.NotBefore(time.Now().Add(unknownWait))
 		}
+		if deadline, _ := ctx.Deadline(); time.Until(deadline) > 10*time.Since(began) {
+			says = r.index.judge(tp, header.ID, offset)
+		}
+	}
+	switch says {
+	case unknown:
+		// What was read must not cost the handler its time: it runs again,
+		// with the whole of it.
 		return false, delivery.NotBefore(time.Now())
 	case passOver:
 		return false, nil
