@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/cloudevents"
+	"github.com/seed46dd6f11/events/internal/deadletter"
 	"github.com/seed46dd6f11/events/internal/delivery"
 	"github.com/seed46dd6f11/events/internal/kafka"
 	"github.com/seed46dd6f11/events/internal/tracing"
@@ -20,6 +21,8 @@ type session struct {
 	engine *delivery.Engine
 	// leave ends the source after the engine is drained.
 	leave func(context.Context)
+	// letters is closed after the engine; nil: the group writes none.
+	letters *deadletter.Writer
 }
 
 // slotsOf are the running places of a library: broadcasts have their own, so
@@ -148,7 +151,7 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 	sampler.Go(func() {
 		(&groupSampler{lib: &l.LibraryNoDB, client: client, engine: engine, group: group}).run(sampling)
 	})
-	return &session{group: group, engine: engine, leave: func(ctx context.Context) {
+	return &session{group: group, engine: engine, letters: letters.writer, leave: func(ctx context.Context) {
 		stopSampling()
 		sampler.Wait()
 		if err := member.Leave(ctx); err != nil {
@@ -197,6 +200,9 @@ func closeSessions(ctx context.Context, sessions []*session) (abandoned []string
 			s.leave(leaving)
 			cancel()
 			s.engine.Stop()
+			if s.letters != nil {
+				s.letters.Close()
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			for _, a := range left {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/seed46dd6f11/events/eventmodels"
@@ -57,9 +58,37 @@ type EngineHandler struct {
 type Writer struct {
 	cfg WriterConfig
 
-	// partitions of dead-letter topics, as counted at a time. The engine
-	// calls the sink from one goroutine, so this has no lock.
+	// life ends with Close.
+	life  context.Context
+	close context.CancelFunc
+
+	// The engine calls the sink from one goroutine, so what follows has no
+	// lock.
+
+	// partitions of dead-letter topics, as counted at a time.
 	partitions map[kafka.WireTopic]counted
+	// flights are the records that are on their way. What is not acknowledged
+	// in the time of one call is not sent a second time: the producer keeps it
+	// and sends it as often as it takes, so that all of the copies would
+	// arrive in the end.
+	flights map[flightKey]*flight
+	flying  sync.WaitGroup
+}
+
+// flightKey is a delivery: in another assignment its record is another one.
+type flightKey struct {
+	record  *kafka.Record
+	handler string
+}
+
+// flight is a record that is on its way. page and started are the writer's, err
+// is written before done is closed.
+type flight struct {
+	page    *page
+	started time.Time
+	done    chan struct{}
+	offset  int64
+	err     error
 }
 
 type counted struct {
@@ -72,7 +101,15 @@ func NewWriter(cfg WriterConfig) *Writer {
 	if cfg.Cause == nil {
 		cfg.Cause = Cause
 	}
-	return &Writer{cfg: cfg, partitions: make(map[kafka.WireTopic]counted)}
+	w := &Writer{cfg: cfg, partitions: make(map[kafka.WireTopic]counted), flights: make(map[flightKey]*flight)}
+	w.life, w.close = context.WithCancel(context.Background())
+	return w
+}
+
+// Close gives up what is on its way. The engine must have stopped.
+func (w *Writer) Close() {
+	w.close()
+	w.flying.Wait()
 }
 
 // page is a record that is to be written.
@@ -88,21 +125,52 @@ type page struct {
 // is written with less of its error's text.
 func (w *Writer) Sink(ctx context.Context, out []*delivery.Outgoing) []error {
 	errs := make([]error, len(out))
-	pages := make([]*page, len(out))
-	var pending []int
+	flights := make([]*flight, len(out))
 	w.ensure(ctx, out, errs)
 	for i, o := range out {
 		if errs[i] != nil {
 			continue
 		}
-		if pages[i], errs[i] = w.page(ctx, o); errs[i] == nil {
-			pending = append(pending, i)
+		key := flightKey{o.Record, o.Handler.Name}
+		if f := w.flights[key]; f != nil {
+			flights[i] = f
+			continue
+		}
+		p, err := w.page(ctx, o)
+		if err != nil {
+			errs[i] = err
+			continue
+		}
+		flights[i] = w.launch(p)
+		w.flights[key] = flights[i]
+	}
+	for i, f := range flights {
+		if f != nil {
+			errs[i] = w.land(ctx, flightKey{out[i].Record, out[i].Handler.Name}, f)
 		}
 	}
-	for _, text := range []int{fullText, shortText, noText} {
-		pending = w.write(ctx, pending, pages, errs, text)
-	}
+	w.tidy()
 	return errs
+}
+
+// launch writes a record, with less of the error's text if it is too large.
+func (w *Writer) launch(p *page) *flight {
+	f := &flight{page: p, started: time.Now(), done: make(chan struct{})}
+	w.flying.Go(func() {
+		defer close(f.done)
+		for _, text := range []int{fullText, shortText, noText} {
+			header := p.header
+			if text != fullText {
+				header.Error = letters.Shorten(header.Error, text)
+			}
+			r := header.Record(p.place, p.event)
+			f.err = w.cfg.Producer.ProducePlaced(w.life, []*kafka.Record{r})
+			if f.offset = r.Offset; !errors.Is(f.err, kafka.ErrTooBig) {
+				return
+			}
+		}
+	})
+	return f
 }
 
 // How much of an error's text is written, in bytes.
@@ -111,6 +179,49 @@ const (
 	shortText = 200
 	noText    = 0
 )
+
+// land waits for a flight, as long as ctx lasts.
+func (w *Writer) land(ctx context.Context, key flightKey, f *flight) error {
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		select {
+		case <-f.done:
+		default:
+			return fmt.Errorf("topic %s: the brokers have not acknowledged it yet: %w", f.page.place.Topic, ctx.Err())
+		}
+	}
+	delete(w.flights, key)
+	p := f.page
+	if f.err != nil {
+		if errors.Is(f.err, kafka.ErrTooBig) || errors.Is(f.err, kafka.ErrUnknownTopic) {
+			// The topic may be another one, or have more room, next time.
+			w.cfg.Producer.Forget(p.place.Topic)
+			delete(w.partitions, p.place.Topic)
+		}
+		return fmt.Errorf("topic %s: %w", p.place.Topic, f.err)
+	}
+	w.cfg.Index.written(p.place, f.offset, p.header)
+	if p.header.Kind == letters.Letter && w.cfg.Written != nil {
+		w.cfg.Written(p.handler, p.reason)
+	}
+	return nil
+}
+
+// tidy forgets what has arrived when nobody asked any more: its epoch has
+// ended.
+func (w *Writer) tidy() {
+	const long = time.Minute
+	for key, f := range w.flights {
+		select {
+		case <-f.done:
+			if time.Since(f.started) > long {
+				delete(w.flights, key)
+			}
+		default:
+		}
+	}
+}
 
 // ensure creates the topics that are missing, within half of the time, which
 // leaves the other half for the letters whose topics are there.
@@ -178,57 +289,6 @@ func byTopic(err error) (failed map[kafka.WireTopic]error, all error) {
 
 func (w *Writer) handler(o *delivery.Outgoing) *Handler {
 	return w.cfg.Handlers[EngineHandler{o.Handler.WireTopic, o.Handler.Name}]
-}
-
-// write writes those of the pages that are pending, and returns those that are
-// too large.
-func (w *Writer) write(ctx context.Context, pending []int, pages []*page, errs []error, text int) (tooBig []int) {
-	if len(pending) == 0 {
-		return nil
-	}
-	records := make([]*kafka.Record, len(pending))
-	for n, i := range pending {
-		p := pages[i]
-		if text != fullText {
-			p.header.Error = letters.Shorten(p.header.Error, text)
-		}
-		records[n] = p.header.Record(p.place, p.event)
-		errs[i] = nil
-	}
-	err := w.cfg.Producer.ProducePlaced(ctx, records)
-	var failed *kafka.ProduceError
-	if err != nil && !errors.As(err, &failed) {
-		for _, i := range pending {
-			errs[i] = err
-		}
-		return nil
-	}
-	if failed != nil {
-		for _, f := range failed.Failed {
-			i := pending[f.Index]
-			errs[i] = fmt.Errorf("write a letter to topic %s: %w", pages[i].place.Topic, f.Err)
-			switch {
-			case errors.Is(f.Err, kafka.ErrTooBig):
-				tooBig = append(tooBig, i)
-				if text == noText { // it may be allowed more when it is tried again
-					w.cfg.Producer.Forget(pages[i].place.Topic)
-				}
-			case errors.Is(f.Err, kafka.ErrUnknownTopic):
-				w.cfg.Producer.Forget(pages[i].place.Topic)
-				delete(w.partitions, pages[i].place.Topic)
-			}
-		}
-	}
-	for n, i := range pending {
-		if errs[i] == nil {
-			p := pages[i]
-			w.cfg.Index.written(p.place, records[n].Offset, p.header)
-			if p.header.Kind == letters.Letter && w.cfg.Written != nil {
-				w.cfg.Written(p.handler, p.reason)
-			}
-		}
-	}
-	return tooBig
 }
 
 // page makes what is to be written of a delivery.

@@ -99,8 +99,8 @@
 // # Postponed deliveries
 //
 // Run may say that it will not handle an event yet ([NotBefore]). If the
-// partition's window is full meanwhile, the oldest of these are run again, as
-// many as wait for room, to hand themselves to the sink instead, which writes
+// partition's window is full meanwhile, the oldest of these are run again, up
+// to a hundred, to hand themselves to the sink instead, which writes
 // them to the end of the log. None is asked before it has been here for
 // Limits.PressAfter, and no more are woken before those have gone.
 //

@@ -65,7 +65,8 @@ func (e *Engine) Wake(tp kafka.TopicPartition, offset int64) {
 	}
 }
 
-// mostPressed is how many deliveries are woken at once to make room.
+// mostPressed is how many deliveries are woken at once to make room: more than
+// are needed at the moment, since looking for them takes its time.
 const mostPressed = 100
 
 // press wakes the oldest postponed deliveries of a partition whose window is
@@ -88,7 +89,7 @@ func (s *scheduler) press(p *partition, now time.Time) {
 	}
 	slices.SortFunc(all, func(a, b *delivery) int { return cmp.Compare(a.event.record.Offset, b.event.record.Offset) })
 	chosen := all[:1]
-	for len(chosen) < min(len(all), p.backlog.len(), mostPressed) && !now.Before(s.ripeAt(all[len(chosen)])) {
+	for len(chosen) < min(len(all), mostPressed) && !now.Before(s.ripeAt(all[len(chosen)])) {
 		chosen = all[:len(chosen)+1]
 	}
 	for _, d := range chosen {
