@@ -10,9 +10,13 @@ import (
 	"github.com/seed46dd6f11/events/internal/letters"
 )
 
-// maxEntries is from how many records on a history forgets those that are
-// committed. Each takes about a hundred bytes.
-const maxEntries = 50_000
+// maxEntries is from how many records on, of all partitions together,
+// histories forget those that are committed. Each takes about a hundred bytes.
+// A partition may always have leastEntries.
+const (
+	maxEntries   = 50_000
+	leastEntries = 2_000
+)
 
 // history is what is known of a partition in one assignment: of [lo, hi) every
 // operation, and from its first fetched record on every record. It has no lock:
@@ -20,7 +24,8 @@ const maxEntries = 50_000
 type history struct {
 	letters map[eventmodels.Mark]*letters.Fold
 	entries int
-	// limit is from how many entries on those below committed are forgotten.
+	// limit is from how many entries on those below committed are forgotten, if
+	// that is more than the partition's share.
 	limit int
 
 	// lo is -1 until something was fetched.
@@ -47,7 +52,6 @@ type history struct {
 
 func newHistory() *history {
 	return &history{
-		limit:   maxEntries,
 		running: make(map[eventmodels.Mark]int64),
 		waiting: make(map[eventmodels.Mark][]int64),
 		letters: make(map[eventmodels.Mark]*letters.Fold),
@@ -113,8 +117,9 @@ func (h *history) add(offset int64, header letters.Header) {
 }
 
 // fetched notes what a poll has returned, and returns the records that may be
-// overtaken by it.
-func (h *history) fetched(records []*kafka.Record, next int64) (overtaken []int64) {
+// overtaken by it and are not done. share is how many entries the partition may
+// have.
+func (h *history) fetched(records []*kafka.Record, next int64, share int) (overtaken []int64) {
 	first := next
 	if len(records) > 0 {
 		first = records[0].Offset
@@ -132,12 +137,12 @@ func (h *history) fetched(records []*kafka.Record, next int64) (overtaken []int6
 		}
 		h.add(r.Offset, header)
 		if header.Kind.Operation() && header.Kind != letters.Done { // what is done has been run, and waits for nothing
-			overtaken = append(overtaken, h.letters[header.ID].EventsBelow(r.Offset)...)
+			overtaken = append(overtaken, h.letters[header.ID].EventsBetween(h.committed, r.Offset)...)
 		}
 	}
 	h.next = next
 	h.hi = max(h.hi, next)
-	if h.entries > h.limit && h.committed > h.lo && h.reading == nil {
+	if h.entries > max(h.limit, share) && h.committed > h.lo && h.reading == nil {
 		h.forget(h.committed)
 	}
 	return overtaken

@@ -56,7 +56,7 @@ func (x *Index) fetched(f *kafka.Fetched) {
 	x.mu.Lock()
 	var overtaken []int64
 	if h := x.partitions[f.TopicPartition]; h != nil && !f.Stale() {
-		overtaken = h.fetched(f.Records, f.Next.At)
+		overtaken = h.fetched(f.Records, f.Next.At, max(maxEntries/len(x.partitions), leastEntries))
 	}
 	x.mu.Unlock()
 	for _, offset := range overtaken {

@@ -2,6 +2,7 @@ package deadletter
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"slices"
 	"testing"
@@ -143,4 +144,38 @@ func TestOperationThatWasNotFetched(t *testing.T) {
 		l.wantRuling(letter, passOver)
 		l.wantRuling(replay, run)
 	})
+}
+
+// What is known of letters that are done does not grow with the log, nor with
+// the number of partitions; and it is read again when it is needed.
+func TestKnowledgeIsBounded(t *testing.T) {
+	l := newFakeLog(t)
+	const partitions, all = 50, 3 * leastEntries
+	for p := range int32(partitions - 1) {
+		l.begin(kafka.TopicPartition{Topic: letterPlace.Topic, Partition: p + 1})
+	}
+	first := l.append(1, letters.Letter, letters.NoRecord)
+	discard := l.append(1, letters.Discard, first)
+	for range all {
+		at := l.append(2, letters.Letter, letters.NoRecord)
+		l.records[at].Headers[1].Value = fmt.Appendf(nil, "%032x", at+100)
+	}
+	for at := range int64(all) {
+		l.fetched(&kafka.Fetched{TopicPartition: letterPlace, Records: l.records[at : at+1], Next: kafka.Offset{At: at + 1}})
+		l.committed(letterPlace, at+1)
+	}
+	if n := l.partitions[letterPlace].entries; n > leastEntries+1 {
+		t.Errorf("%d entries", n)
+	}
+	overtaken := l.append(1, letters.Replay, first) // written without knowing of the discard
+	l.poll(all)
+	l.wantRuling(overtaken, passOver)
+	reopen := l.append(1, letters.Reopen, discard)
+	replay := l.append(1, letters.Replay, reopen)
+	l.woken = nil
+	l.poll(reopen)
+	l.wantRuling(replay, run)
+	if !slices.Equal(slices.Compact(l.woken), []int64{overtaken}) { // the others are done
+		t.Errorf("woken are %v", l.woken)
+	}
 }

@@ -50,12 +50,12 @@ func (f *Fold) Truncate(from int64) (empty bool) {
 // Len returns how many records are known.
 func (f *Fold) Len() int { return len(f.entries) }
 
-// EventsBelow returns the offsets of the records below an offset that carry the
-// event: letters, copies and replays.
-func (f *Fold) EventsBelow(offset int64) []int64 {
+// EventsBetween returns the offsets of the records from an offset on and below
+// another one that carry the event: letters, copies and replays.
+func (f *Fold) EventsBetween(from, below int64) []int64 {
 	var offsets []int64
 	for _, e := range f.entries {
-		if e.Offset < offset && (e.failure() || e.Kind == Replay) {
+		if e.Offset >= from && e.Offset < below && (e.failure() || e.Kind == Replay) {
 			offsets = append(offsets, e.Offset)
 		}
 	}

@@ -48,10 +48,13 @@ func FuzzJudge(f *testing.F) {
 
 func TestForget(t *testing.T) {
 	f := fold(Entry{Offset: 3, Kind: Letter, Follows: NoRecord}, Entry{Offset: 5, Kind: Replay, Follows: 3}, Entry{Offset: 7, Kind: Done, Follows: 5})
-	if got := f.EventsBelow(7); len(got) != 2 || got[0] != 3 || got[1] != 5 {
+	if got := f.EventsBetween(4, 7); len(got) != 1 || got[0] != 5 {
+		t.Errorf("events %v", got)
+	}
+	if got := f.EventsBetween(0, 7); len(got) != 2 || got[0] != 3 || got[1] != 5 {
 		t.Errorf("records with the event: %v", got)
 	}
-	if f.Forget(5) || f.Len() != 2 || len(f.EventsBelow(7)) != 1 {
+	if f.Forget(5) || f.Len() != 2 || len(f.EventsBetween(0, 7)) != 1 {
 		t.Errorf("%d left", f.Len())
 	}
 	if !f.Forget(8) || f.Len() != 0 {
