@@ -22,6 +22,7 @@ func (s *suite[ID, TX, DB]) consuming(t *testing.T) {
 	t.Run("Failures", s.failures)
 	t.Run("FailingAmongGood", s.failingAmongGood)
 	t.Run("ErrorHandling", s.errorHandling)
+	t.Run("Blocked", s.blocked)
 	t.Run("Concurrency", s.concurrency)
 	t.Run("Batches", s.batches)
 	t.Run("Ordering", s.ordering)
