@@ -119,6 +119,7 @@ func (l *LibraryNoDB) letterTarget(h *registeredHandler, topic kafka.WireTopic, 
 		Identity: mark.Handler{Prefix: l.settings.prefix, Group: h.group, Name: h.name, BaseTopic: h.topic},
 		Topic:    topic,
 		Mode:     mode,
+		Atomic:   h.kind == kindExactlyOnce,
 		Run:      run,
 		Ran: func(took time.Duration, err error) {
 			consumed.Inc()

@@ -26,8 +26,30 @@ type Handler struct {
 	Mode letters.Mode
 	// Run is the handler. Its ctx knows the letter's id: see MarkOf.
 	Run func(ctx context.Context, ms []*eventmodels.Message) error
+	// Atomic says that a run that returns an error has done nothing.
+	Atomic bool
 	// Ran is told of a run, for metrics. nil: nobody is.
 	Ran func(took time.Duration, err error)
+}
+
+// errNamesNone is the error of a run that has done nothing, with an error that
+// says that no event has failed.
+var errNamesNone = errors.New("the run was undone with an error that names no event")
+
+// failure is what the error of a run means for its event; nil for a success.
+func (h *Handler) failure(err error) error {
+	if err == nil {
+		return nil
+	}
+	if failed, all := eventmodels.SplitBatchError(err, 1); all == nil { // of a batch handler
+		if err = failed[0]; err == nil && h.Atomic {
+			return errNamesNone
+		}
+	}
+	if errors.Is(err, eventmodels.ErrAlreadyProcessed) || eventmodels.GetErrorHandling(err) == eventmodels.IgnoreError {
+		return nil
+	}
+	return err
 }
 
 // Reader makes the handlers of a dead-letter topic that the engine runs.
@@ -75,14 +97,7 @@ func (r *Reader) Run(h *Handler) func(context.Context, []*eventmodels.Message) e
 			m.Attempt = header.Attempts + ms[0].Attempt
 			var took time.Duration
 			err = timed(func() error {
-				err := h.Run(withMark(ctx, header.ID), []*eventmodels.Message{m})
-				if failed, all := eventmodels.SplitBatchError(err, 1); all == nil {
-					err = failed[0] // of a batch handler
-				}
-				if errors.Is(err, eventmodels.ErrAlreadyProcessed) || eventmodels.GetErrorHandling(err) == eventmodels.IgnoreError {
-					err = nil
-				}
-				return err
+				return h.failure(h.Run(withMark(ctx, header.ID), []*eventmodels.Message{m}))
 			}, func(d time.Duration, err error) {
 				took = d
 				if h.Ran != nil {
