@@ -50,7 +50,8 @@ func WithBaseTopic(topic string) HandlerOpt {
 
 // SetDeadLetterBackoff sets how long a letter of a handler with
 // OnFailureRetryLater waits before it is tried again: from shortest, doubling
-// each time, to longest, up to a tenth of it less by chance. The default is
+// each time, to longest, up to a tenth of it less by chance. An error with
+// eventmodels.RetryAfter says itself how long, a second at least. The default is
 // 1 min to 30 min. It panics unless 0 < shortest <= longest.
 func (l *LibraryNoDB) SetDeadLetterBackoff(shortest, longest time.Duration) {
 	if shortest <= 0 || longest < shortest {
