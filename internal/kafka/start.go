@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Start is where a partition begins of which a group has committed nothing.
@@ -37,7 +39,8 @@ func From(t time.Time) Start { return Start{kind: atTime, at: t} }
 // fetched: what the group has committed, or, as -1, that there is nothing. The
 // start of a group that does not begin at the earliest record is looked up and
 // committed here. Otherwise a member that is restarted before the first commit
-// would begin at another end, and skip what came between.
+// would begin at another end, and skip what came between. With an error the
+// member joins again, and this with it.
 func (g *Group) begin(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	unknown := make(map[string][]int32)
 	for topic, partitions := range offsets {
@@ -90,9 +93,8 @@ func (g *Group) beginLater(ctx context.Context, unknown map[string][]int32, offs
 	}
 	failed := make(map[TopicPartition]error)
 	g.commit(ctx, pinned, failed)
-	for tp, err := range failed {
-		g.log.Warn("kafka: where the group starts was not committed; until its first commit a restart starts later",
-			"topic", tp.Topic, "partition", tp.Partition, "error", err)
+	if len(failed) > 0 {
+		return g.cfg.explain("commit where to start", &CommitError{Group: g.cfg.Group, Failed: failed})
 	}
 	return nil
 }
@@ -107,26 +109,70 @@ type beginning struct {
 	pinned  map[string]map[int32]kgo.EpochOffset
 }
 
+// beginSince looks up the first records since a time, or the ends of partitions
+// that have none. The ends are asked for first, and nothing beyond them is
+// begun at: what is appended between the two questions is younger than the
+// time, too.
+//
+// A partition that was added a moment ago may be known to the member that has
+// assigned it and not to this one, whose metadata kadm would use as long as it
+// is younger than MetadataMinAge; so it is read anew. Of a partition that is
+// unknown even then the broker that was asked has not heard yet. That is an
+// error, and the member joins again: to begin anywhere else would skip records.
 func (g *Group) beginSince(ctx context.Context, b beginning) error {
-	listed, err := kadm.NewClient(g.kgo).ListOffsetsAfterMilli(ctx, b.since.UnixMilli(), b.topics...)
+	if err := g.readMetadata(ctx, b.topics); err != nil {
+		return g.cfg.explain("look up where to start", err)
+	}
+	adm := kadm.NewClient(g.kgo)
+	ends, err := adm.ListEndOffsets(ctx, b.topics...)
 	if err != nil {
 		return g.cfg.explain("look up where to start", err)
 	}
-	unknown, offsets, pinned := b.unknown, b.offsets, b.pinned
+	young, err := adm.ListOffsetsAfterMilli(ctx, b.since.UnixMilli(), b.topics...)
+	if err != nil {
+		return g.cfg.explain("look up where to start", err)
+	}
 	for _, topic := range b.topics {
-		partitions := unknown[topic]
-		pinned[topic] = make(map[int32]kgo.EpochOffset)
-		for _, p := range partitions {
-			o, ok := listed.Lookup(topic, p)
-			if !ok {
-				continue
+		b.pinned[topic] = make(map[int32]kgo.EpochOffset)
+		for _, p := range b.unknown[topic] {
+			end, err := listed(ends, topic, p)
+			if err != nil {
+				return g.cfg.explain("look up where to start", err)
 			}
-			if o.Err != nil {
-				return g.cfg.explain("look up where to start", o.Err)
+			first, err := listed(young, topic, p)
+			if err != nil {
+				return g.cfg.explain("look up where to start", err)
 			}
-			offsets[topic][p] = kgo.NewOffset().At(o.Offset).WithEpoch(o.LeaderEpoch)
-			pinned[topic][p] = kgo.EpochOffset{Epoch: o.LeaderEpoch, Offset: o.Offset}
+			if end.Offset < first.Offset {
+				first = end
+			}
+			b.offsets[topic][p] = kgo.NewOffset().At(first.Offset).WithEpoch(first.LeaderEpoch)
+			b.pinned[topic][p] = kgo.EpochOffset{Epoch: first.LeaderEpoch, Offset: first.Offset}
 		}
 	}
 	return nil
+}
+
+// readMetadata replaces what franz-go remembers of topics.
+func (g *Group) readMetadata(ctx context.Context, topics []string) error {
+	req := kmsg.NewPtrMetadataRequest()
+	for _, topic := range topics {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = kmsg.StringPtr(topic)
+		req.Topics = append(req.Topics, t)
+	}
+	_, err := req.RequestWith(ctx, g.kgo)
+	return err
+}
+
+// listed finds a partition in what was listed.
+func listed(all kadm.ListedOffsets, topic string, p int32) (kadm.ListedOffset, error) {
+	o, ok := all.Lookup(topic, p)
+	if !ok {
+		o, ok = all.Lookup(topic, -1) // the whole topic's error
+	}
+	if !ok {
+		return o, kerr.UnknownTopicOrPartition
+	}
+	return o, o.Err
 }
