@@ -31,6 +31,7 @@ import (
 //   - in an epoch no event that is done is delivered again, and none is
 //     delivered twice at a time;
 //   - the window's span and the handlers' concurrency hold;
+//   - what the scheduler counts is what there is (see checkCounts);
 //
 // and at the end that every event was done by every handler, and is committed.
 type simulation struct {
@@ -200,6 +201,7 @@ func (m *simMember) handle(ctx context.Context, h *simHandler, ms []*eventmodels
 func (m *simMember) sink(ctx context.Context, out []*Outgoing) []error {
 	s := m.s
 	errs := make([]error, len(out))
+	m.checkCounts()
 	s.mu.Lock()
 	slow, calm := time.Duration(s.rnd.IntN(400))*time.Millisecond, s.calm
 	if s.chance(5) {
@@ -348,6 +350,7 @@ func (l *simLog) at(offset int64) int {
 }
 
 func (m *simMember) Commit(ctx context.Context, offsets map[kafka.TopicPartition]kafka.Offset) error {
+	m.checkCounts()
 	s := m.s
 	s.mu.Lock()
 	var slow time.Duration
@@ -543,6 +546,15 @@ func (m *simMember) lose() {
 	m.disown(tps)
 }
 
+// checkCounts is called at many moments, without the simulation's lock.
+func (m *simMember) checkCounts() {
+	if err := m.engine.checkCounts(); err != nil {
+		m.s.mu.Lock()
+		defer m.s.mu.Unlock()
+		m.s.fail("%s: %v", m.name, err)
+	}
+}
+
 func (m *simMember) restart() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(m.s.dice(5000))*time.Millisecond)
 	defer cancel()
@@ -555,6 +567,7 @@ func (m *simMember) restart() {
 func (m *simMember) live(until time.Time) {
 	for time.Now().Before(until) {
 		time.Sleep(time.Duration(m.s.dice(3000)) * time.Millisecond)
+		m.checkCounts()
 		m.engine.Wake(at("audit", int32(m.s.dice(3))), int64(m.s.dice(500)))
 		switch n := m.s.dice(100); {
 		case n < 50:
@@ -651,6 +664,7 @@ func simulate(t *testing.T, seed uint64) {
 	time.Sleep(3 * time.Minute)
 	synctest.Wait()
 	for _, m := range members {
+		m.checkCounts()
 		if left := m.engine.Drain(context.Background()); len(left) > 0 {
 			t.Errorf("%s abandoned %v", m.name, left)
 		}
@@ -676,6 +690,16 @@ func simulate(t *testing.T, seed uint64) {
 			if len(h.lanes) > 0 || h.behind != 0 || h.counted != 0 {
 				s.fail("%s: %s has %d lanes with %d behind, %d counted", m.name, h.Name, len(h.lanes), h.behind, h.counted)
 			}
+		}
+	}
+	for _, m := range members {
+		for _, h := range m.engine.s.handlers {
+			if h.seat.taken != 0 || h.workers != 0 || h.ready() != 0 {
+				s.fail("%s: %s has %d slots, %d workers, %d deliveries that can run", m.name, h.Name, h.seat.taken, h.workers, h.ready())
+			}
+		}
+		if sch := m.engine.s; len(sch.groups)+sch.retries.len()+len(sch.outbound)+len(sch.asked) > 0 {
+			s.fail("%s: %d groups, %d retries, %d letters, %d questions are left", m.name, len(sch.groups), sch.retries.len(), len(sch.outbound), len(sch.asked))
 		}
 	}
 	if n := s.slots.used; n != 0 {
