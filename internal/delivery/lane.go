@@ -41,7 +41,7 @@ func (o Ordering) String() string {
 // follow it. What has been out together and failed stays so in a group, or
 // goes back behind the first. So a lane is never in two runs, and nothing of it
 // runs before everything in front of it has its final verdict or is part of the
-// same run. (A handler that names events of a batch as failed, not exactly-once,
+// same run. The first one is out, as long as the partition is ours. (A handler that names events of a batch as failed, not exactly-once,
 // has done the others: those of the same lane have overtaken it by that.)
 //
 // A lane is forgotten when it is empty. Guarded by the engine's lock.
@@ -160,7 +160,7 @@ func (d *delivery) leaveLane() *lane {
 	case l.first == nil:
 		delete(l.h.lanes, l.key)
 		return nil
-	case l.out > 0:
+	case l.first.place != behind:
 		return nil
 	}
 	return l
@@ -180,15 +180,17 @@ func (s *scheduler) fallBehind(d *delivery) bool {
 	return true
 }
 
-// comeOut lets the first delivery of a lane run, of which none is out. The
-// caller starts workers.
+// comeOut lets the first delivery of a lane run. Others of the lane that are out
+// have been in a run with it, and are with the prober or the sink, or stuck: to
+// wait for them would be to wait for what is behind. The lane stays slow as long
+// as they are. The caller starts workers.
 func (s *scheduler) comeOut(l *lane) {
 	d := l.first
-	if d == nil || l.out > 0 || d.event.p.phase != owned {
+	if d == nil || d.place != behind || d.event.p.phase != owned {
 		return
 	}
 	l.letOut()
-	if l.slow {
+	if l.slow && l.out == 1 {
 		l.slow = false
 		l.counted = l.behind
 		l.h.counted += l.counted

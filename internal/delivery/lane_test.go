@@ -452,3 +452,58 @@ func TestManyKeysLeaveNothing(t *testing.T) {
 		f.stop()
 	})
 }
+
+// A batch has an event whose final verdict falls, or does not, while one in
+// front of it in the lane is tried again.
+func TestLaneWithAVerdictBehindTheFirst(t *testing.T) {
+	for name, c := range map[string]struct {
+		onFailure eventmodels.OnFailure
+		away      bool
+		want      int64 // committed
+	}{
+		// The third one goes back behind the second, which is the first by then.
+		"servers away": {eventmodels.OnFailureDiscard, true, 5},
+		// The third one is never done, and the second is.
+		"stuck": {eventmodels.OnFailureBlock, false, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := newFixture(t)
+				var o outage
+				f.cfg.Healthy = o.healthy
+				failed := map[int64]bool{}
+				h, _ := f.handleBatch("invoice", "orders", 10, func(_ context.Context, ms []*eventmodels.Message) error {
+					crowd(ms)
+					var all eventmodels.BatchError
+					for i, m := range ms {
+						switch {
+						case failed[m.Offset] && m.Offset != 3:
+							continue
+						case m.Offset == 1:
+							o.away.Store(c.away)
+							all.Fail(i, eventmodels.RetryAfter(errTest, time.Millisecond))
+						case m.Offset == 2:
+							all.Fail(i, errTest)
+						case m.Offset == 3 && (!failed[3] || !c.away):
+							all.Fail(i, eventmodels.SetErrorHandling(errTest, eventmodels.DoNotRetry))
+						}
+						failed[m.Offset] = true
+					}
+					return all.Err()
+				})
+				h.Ordering, h.OnFailure = ByPartition, c.onFailure
+				tp := at("orders", 0)
+				f.produce(tp, 5)
+				f.start(tp)
+				f.settle(3 * time.Second)
+				o.away.Store(false)
+				f.settle(10 * time.Minute)
+				f.wantCommitted(tp, c.want)
+				if err := f.engine.checkCounts(); err != nil {
+					t.Error(err)
+				}
+				f.stop()
+			})
+		})
+	}
+}
