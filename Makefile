@@ -8,7 +8,7 @@ help: ## list the targets
 test: ## all checks and tests, with every backend that can be had; ARGS go to go test
 	scripts/test $(ARGS)
 
-services-up: ## start Kafka and PostgreSQL (scripts/services env: how tests find them)
+services-up: ## start Kafka, PostgreSQL and MariaDB (scripts/services env: how tests find them)
 	scripts/services up
 
 services-down: ## stop them and remove their data

@@ -1,4 +1,4 @@
-# Both servers by docker compose, from the docker-compose.yml at the root.
+# The servers by docker compose, from the docker-compose.yml at the root.
 # shellcheck shell=bash
 
 # compose_answers: there is an engine, and the client has compose.
@@ -9,7 +9,7 @@ compose_answers() {
 
 # compose ARGUMENTS... for this instance's project and ports.
 compose() {
-	EVENTS_KAFKA_PORT=$(head -n 1 "$RUN/kafka.ports") EVENTS_POSTGRES_PORT=$(postgres_port) \
+	EVENTS_KAFKA_PORT=$(head -n 1 "$RUN/kafka.ports") EVENTS_POSTGRES_PORT=$(postgres_port) EVENTS_MYSQL_PORT=$(mysql_port) \
 		docker compose --project-name "events-$NAME" --file "$ROOT/docker-compose.yml" "$@" </dev/null
 }
 
@@ -19,6 +19,7 @@ compose_up() {
 	if [[ ! -e $RUN/compose ]]; then
 		port=$(ports_pick "${EVENTS_KAFKA_PORT:-19092}" 1 10) && echo "$port" >"$RUN/kafka.ports" || return 1
 		port=$(ports_pick "${EVENTS_POSTGRES_PORT:-15432}" 1 1) && echo "$port" >"$RUN/postgres.ports" || return 1
+		port=$(ports_pick "${EVENTS_MYSQL_PORT:-13306}" 1 1) && echo "$port" >"$RUN/mysql.ports" || return 1
 		touch "$RUN/compose"
 	fi
 	compose up --detach --wait "$@" && return 0
