@@ -10,10 +10,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/google/uuid"
 
 	"github.com/seed46dd6f11/events/eventembed"
 	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/eventmysql"
 	"github.com/seed46dd6f11/events/eventnodb"
 	"github.com/seed46dd6f11/events/eventpg"
 	"github.com/seed46dd6f11/events/eventsqlite"
@@ -39,6 +41,17 @@ func TestConformance(t *testing.T) {
 	t.Run("KafkaPostgres", func(t *testing.T) {
 		t.Parallel()
 		eventtest.Run(t, onPostgres(t, kafkaBrokers(t)))
+	})
+	t.Run("EmbeddedMySQL", func(t *testing.T) {
+		t.Parallel()
+		h := onMySQL(t, nil)
+		broker := embedded(t)
+		h.Broker, h.Brokers = broker, broker.Addrs()
+		eventtest.Run(t, h)
+	})
+	t.Run("KafkaMySQL", func(t *testing.T) {
+		t.Parallel()
+		eventtest.Run(t, onMySQL(t, kafkaBrokers(t)))
 	})
 	t.Run("KafkaSQLite", func(t *testing.T) {
 		t.Parallel()
@@ -83,8 +96,9 @@ func backend(t *testing.T, name, variable string) string {
 
 func onSQLite(brokers []string) eventtest.Harness[eventmodels.StringEventID, *eventsqlite.Tx, *eventsqlite.DB] {
 	return eventtest.Harness[eventmodels.StringEventID, *eventsqlite.Tx, *eventsqlite.DB]{
-		Brokers: brokers,
-		Bind:    func(int) string { return "?" },
+		Brokers:             brokers,
+		DeferredConstraints: true,
+		Bind:                func(int) string { return "?" },
 		NewDatabase: func(t testing.TB) func() *eventsqlite.DB {
 			file := filepath.Join(t.TempDir(), "events.db")
 			return func() *eventsqlite.DB {
@@ -107,8 +121,9 @@ func onPostgres(t *testing.T, brokers []string) eventtest.Harness[eventmodels.St
 	t.Helper()
 	dsn := backend(t, "postgres", "EVENTS_POSTGRES_DSN")
 	return eventtest.Harness[eventmodels.StringEventID, *eventpg.Tx, *eventpg.DB]{
-		Brokers:    brokers,
-		Concurrent: true,
+		Brokers:             brokers,
+		Concurrent:          true,
+		DeferredConstraints: true,
 		OpenTransactions: `SELECT count(*) FROM pg_stat_activity
 			WHERE application_name LIKE current_setting('application_name') || '%' AND state LIKE 'idle in transaction%' AND pid <> pg_backend_pid()`,
 		Bind: func(n int) string { return fmt.Sprintf("$%d", n) },
@@ -124,6 +139,56 @@ func onPostgres(t *testing.T, brokers []string) eventtest.Harness[eventmodels.St
 			}
 		},
 	}
+}
+
+func onMySQL(t *testing.T, brokers []string) eventtest.Harness[eventmodels.BinaryEventID, *eventmysql.Tx, *eventmysql.DB] {
+	t.Helper()
+	dsn := backend(t, "mysql", "EVENTS_MYSQL_DSN")
+	return eventtest.Harness[eventmodels.BinaryEventID, *eventmysql.Tx, *eventmysql.DB]{
+		Brokers:            brokers,
+		Concurrent:         true,
+		CommitsDefinitions: true,
+		OpenTransactions: `SELECT count(*) FROM information_schema.innodb_trx AS t JOIN information_schema.processlist AS p ON p.id = t.trx_mysql_thread_id
+			WHERE p.db = DATABASE() AND p.command = 'Sleep' AND p.id <> CONNECTION_ID()`,
+		Bind: func(int) string { return "?" },
+		NewDatabase: func(t testing.TB) func() *eventmysql.DB {
+			own := newMySQLDatabase(t, dsn)
+			return func() *eventmysql.DB {
+				db, err := eventmysql.Open(context.Background(), own, eventmysql.WithMigrate())
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { db.Close() })
+				return db
+			}
+		},
+	}
+}
+
+// newMySQLDatabase makes a database that is dropped at the test's end, and
+// returns its DSN.
+func newMySQLDatabase(t testing.TB, dsn string) string {
+	t.Helper()
+	config, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		t.Fatal("EVENTS_MYSQL_DSN cannot be read")
+	}
+	name := "events_test_" + strings.ReplaceAll(uuid.NewString()[:13], "-", "_")
+	admin, err := sql.Open("mysql", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.Exec("CREATE DATABASE " + name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		defer admin.Close()
+		if _, err := admin.Exec("DROP DATABASE " + name); err != nil {
+			t.Error(err)
+		}
+	})
+	config.DBName = name
+	return config.FormatDSN()
 }
 
 // newPostgresDatabase makes a schema that is dropped at the test's end, and

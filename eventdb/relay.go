@@ -224,8 +224,15 @@ func (r *Relay) open(ctx context.Context) error {
 		return fmt.Errorf("open the outbox: %w", err)
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.store = store
+	r.mu.Unlock()
+	concerns, err := store.Concerns(ctx)
+	if err != nil {
+		r.log.Debug("asking for the server's settings", "error", err) // whoever works will find out
+	}
+	for _, concern := range concerns {
+		r.log.Warn("a setting of the database server endangers events", "setting", concern)
+	}
 	return nil
 }
 

@@ -28,6 +28,8 @@ type table struct {
 	proof   eventmodels.ProofKind
 	ears    map[int]func() // those who listen
 	nextEar int
+	// concerns are set before a relay starts.
+	concerns []string
 }
 
 func newTable() *table {
@@ -266,6 +268,8 @@ func (s *store) DiscardParked(context.Context, string, []uuid.UUID) (int, error)
 func (s *store) Stats(context.Context, string) (eventmodels.OutboxStats, error) {
 	return eventmodels.OutboxStats{}, errors.ErrUnsupported
 }
+
+func (s *store) Concerns(context.Context) ([]string, error) { return s.concerns, nil }
 
 func (s *store) DeleteMarks(context.Context, time.Duration, int) (int, error) {
 	return 0, errors.ErrUnsupported

@@ -192,6 +192,12 @@ type OutboxStore interface {
 	// ago, and returns how many.
 	DeleteMarks(ctx context.Context, age time.Duration, limit int) (int, error)
 
+	// Concerns are settings of the server with which a promise does not hold,
+	// each with what to do, in a sentence; they are logged when the relay
+	// starts. What the library cannot work with at all is an error of
+	// opening the store.
+	Concerns(ctx context.Context) ([]string, error)
+
 	// Wake tells the relays of other processes that a scope has new rows or
 	// that its lease is free. A backend that cannot does nothing.
 	Wake(ctx context.Context, scope string) error

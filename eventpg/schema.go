@@ -64,6 +64,33 @@ func CheckSchema(ctx context.Context, db *sql.DB) error {
 	return facts.err()
 }
 
+// The settings with which commits do not last. synchronous_commit is the
+// default of the relay's connections: those of the application, and single
+// transactions, may have another.
+const durability = `
+SELECT current_setting('fsync') = 'on', current_setting('full_page_writes') = 'on', current_setting('synchronous_commit') <> 'off'`
+
+// Concerns implements [eventmodels.OutboxStore].
+func (s *store) Concerns(ctx context.Context) (concerns []string, err error) {
+	var fsync, fullPages, waits bool
+	err = s.do(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, durability).Scan(&fsync, &fullPages, &waits)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !fsync {
+		concerns = append(concerns, "fsync is off: a crash of the machine can lose or damage everything; turn it on")
+	}
+	if !fullPages {
+		concerns = append(concerns, "full_page_writes is off: a crash of the machine can damage tables; turn it on, unless the file system writes pages whole")
+	}
+	if !waits {
+		concerns = append(concerns, "synchronous_commit is off: a crash can lose transactions that were reported as committed, with their events; turn it on")
+	}
+	return concerns, nil
+}
+
 func (s *store) check(ctx context.Context) error {
 	return s.doLease(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		var facts schemaFacts

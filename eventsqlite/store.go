@@ -50,6 +50,10 @@ func openStore(ctx context.Context, f *file) (eventmodels.OutboxStore, error) {
 // Close implements [eventmodels.OutboxStore].
 func (s *store) Close() error { return errors.Join(s.db.Close(), s.sweep.Close()) }
 
+// Concerns implements [eventmodels.OutboxStore]. Whether a commit is on the
+// disk is a setting of each connection, and that of the service's is its own.
+func (s *store) Concerns(context.Context) ([]string, error) { return nil, nil }
+
 // write runs statements in one transaction when its turn has come.
 func (s *store) write(ctx context.Context, db *sql.DB, statements func(*sql.Tx) error) error {
 	if err := s.file.lock.acquire(ctx); err != nil {

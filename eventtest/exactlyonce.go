@@ -27,17 +27,6 @@ func (s *suite[ID, TX, DB]) exactlyOnce(t *testing.T) {
 // effects is a table of what handlers have done.
 const effects = `CREATE TABLE effects (handler VARCHAR(100) NOT NULL, id VARCHAR(400) NOT NULL, n INTEGER NOT NULL)`
 
-// schema runs statements, each in a transaction of its own.
-func (s *service[ID, TX, DB]) schema(statements ...string) {
-	s.t.Helper()
-	for _, statement := range statements {
-		s.transact(func(tx TX) error {
-			_, err := tx.ExecContext(context.Background(), statement)
-			return err
-		})
-	}
-}
-
 // effect is what a handler does.
 func (w *world[ID, TX, DB]) effect(ctx context.Context, tx TX, handler, id string, n int) error {
 	_, err := tx.ExecContext(ctx, w.sql(`INSERT INTO effects (handler, id, n) VALUES (?, ?, ?)`), handler, id, n)

@@ -23,6 +23,12 @@ type Harness[ID eventmodels.AbstractID[ID], TX eventmodels.AbstractTX, DB eventm
 	// Concurrent says that several transactions of the database can write at
 	// the same time, as they cannot in SQLite.
 	Concurrent bool
+	// DeferredConstraints says that a foreign key can be DEFERRABLE INITIALLY
+	// DEFERRED, so that COMMIT refuses what violates it.
+	DeferredConstraints bool
+	// CommitsDefinitions says that a statement that defines a table commits
+	// the transaction that it is in.
+	CommitsDefinitions bool
 	// OpenTransactions is a query for the number of the test's connections
 	// that are in a transaction and idle, without the one that asks; "" if
 	// the database cannot tell.

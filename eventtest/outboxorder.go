@@ -22,10 +22,8 @@ func (s *suite[ID, TX, DB]) outboxOrder(t *testing.T) {
 		services[i] = w.library(nil)
 		services[i].relay()
 	}
+	services[0].schema(`CREATE TABLE counters (k VARCHAR(20) PRIMARY KEY, n INTEGER NOT NULL)`)
 	services[0].transact(func(tx TX) error {
-		if err := w.exec(tx, `CREATE TABLE counters (k VARCHAR(20) PRIMARY KEY, n INTEGER NOT NULL)`); err != nil {
-			return err
-		}
 		for k := range keys {
 			if err := w.exec(tx, `INSERT INTO counters VALUES (?, 0)`, fmt.Sprint("k", k)); err != nil {
 				return err

@@ -1,0 +1,126 @@
+package eventmysql
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"reflect"
+
+	"github.com/seed46dd6f11/events/eventdb"
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/mysqldb"
+)
+
+// dialect is that of MySQL and MariaDB.
+type dialect struct {
+	// source makes the relay's own connections.
+	source mysqldb.Source
+	// maxConnections of the pool of the application, without those that the
+	// relay takes from it.
+	maxConnections func() int
+}
+
+var _ eventdb.Dialect = dialect{}
+
+const (
+	// insertChunk is the number of outbox rows of one statement, and
+	// insertBytes what it weighs at most, if it is not one row. An escaped byte
+	// can become two, servers take statements of 16 MiB by default, and 65,535
+	// parameters. More make it no faster.
+	insertChunk = 1000
+	insertBytes = 2 << 20
+
+	insertColumns = 7
+)
+
+// InsertOutbox implements [eventdb.Dialect]. The server knows how many rows a
+// VALUES list has before it draws their seqs, and draws all at once, in the
+// order of the list.
+func (dialect) InsertOutbox(ctx context.Context, tx eventmodels.AbstractTX, scope string, rows []eventmodels.OutboxRow) error {
+	args := make([]any, 0, insertColumns*min(len(rows), insertChunk))
+	for len(rows) > 0 {
+		n := fitting(rows)
+		args = args[:0]
+		for i := range rows[:n] {
+			r := &rows[i]
+			args = append(args, []byte(scope), r.ID[:], []byte(r.Topic), r.Key, r.Headers, r.Payload, r.CreatedAt.UnixMicro())
+		}
+		query := "INSERT INTO events_outbox (scope, id, topic, `key`, headers, payload, created_at) VALUES " + list("(?, ?, ?, ?, ?, ?, ?)", n)
+		if _, err := tx.ExecContext(ctx, query, args...); err != nil {
+			return explainSchema(err)
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+// fitting returns how many rows go into one statement, at least one.
+func fitting(rows []eventmodels.OutboxRow) int {
+	size := 0
+	for i := range rows[:min(len(rows), insertChunk)] {
+		size += rows[i].Weight()
+		if size > insertBytes && i > 0 {
+			return i
+		}
+	}
+	return min(len(rows), insertChunk)
+}
+
+// LockKeys implements [eventdb.Dialect] with row locks of events_key_locks,
+// which are taken in the order of the primary key.
+func (dialect) LockKeys(ctx context.Context, tx eventmodels.AbstractTX, _ string, buckets []int) error {
+	if len(buckets) == 0 {
+		return nil
+	}
+	args := make([]any, len(buckets))
+	for i, b := range buckets {
+		args[i] = b
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT bucket FROM events_key_locks FORCE INDEX (PRIMARY) WHERE bucket IN (`+list("?", len(buckets))+`) ORDER BY bucket FOR UPDATE`, args...)
+	if err != nil {
+		return explainSchema(err)
+	}
+	defer rows.Close()
+	locked := 0
+	for rows.Next() {
+		locked++
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	if locked != len(buckets) {
+		return fmt.Errorf("the table events_key_locks has %d of the %d rows that WithKeyLocks needs; it must have those with bucket 0 to %d: %w",
+			locked, len(buckets), eventdb.KeyBuckets-1, ErrSchema)
+	}
+	return nil
+}
+
+// OnceOptions implements [eventdb.Dialect].
+func (dialect) OnceOptions() *sql.TxOptions {
+	return &sql.TxOptions{Isolation: sql.LevelReadCommitted}
+}
+
+// MaxConnections implements [eventdb.Dialect].
+func (d dialect) MaxConnections() int { return d.maxConnections() }
+
+// OpenOutbox implements [eventdb.Dialect].
+func (d dialect) OpenOutbox(ctx context.Context) (eventmodels.OutboxStore, error) {
+	return openStore(ctx, d.source)
+}
+
+// Fault implements [eventdb.Dialect].
+func (dialect) Fault(err error) eventmodels.Fault { return mysqldb.Fault(err) }
+
+// CommitRefused implements [eventdb.Dialect].
+func (dialect) CommitRefused(err error) bool { return mysqldb.CommitRefused(err) }
+
+// Transaction implements [eventdb.Dialect].
+func (dialect) Transaction(tx any) (eventmodels.AbstractTX, error) {
+	if v := reflect.ValueOf(tx); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return nil, &TransactionTypeError{Type: fmt.Sprintf("a nil %T", tx)}
+	}
+	if tx, ok := tx.(eventdb.BasicTX); ok { // *sql.Tx, *Tx, and all that have a *sql.Tx's methods
+		return tx, nil
+	}
+	return nil, &TransactionTypeError{Type: fmt.Sprintf("%T", tx)}
+}

@@ -1,0 +1,185 @@
+package eventmysql
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+)
+
+// ReadOutbox implements [eventmodels.OutboxStore]. It has no proof that a seq
+// will never appear: InnoDB draws it before the transaction has an id.
+func (s *store) ReadOutbox(ctx context.Context, read eventmodels.OutboxRead) (page eventmodels.OutboxPage, err error) {
+	query, args := readQuery(read)
+	err = s.connections.Work(ctx, func(ctx context.Context, conn *sql.Conn) error {
+		rows, err := conn.QueryContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		page, err = collect(rows, read.MaxBytes)
+		return err
+	})
+	if err != nil {
+		return eventmodels.OutboxPage{}, explainSchema(err)
+	}
+	page.Proof = eventmodels.ProofClock
+	return page, nil
+}
+
+// narrow is the width up to which a gap is asked for seq by seq: the optimizer
+// prepares a list of numbers much faster than as many ranges.
+const narrow = 4
+
+// readQuery makes one statement, for one snapshot: ranges of the primary key,
+// in its order, so that nothing is sorted and the limit ends the work. What is
+// above the hint is compared first, since that is what most rows are.
+//
+// Numbers are in the text, since there can be more of them than parameters.
+func readQuery(read eventmodels.OutboxRead) (query string, args []any) {
+	values := "`key`, headers, payload"
+	if n := len(read.Held); n > 0 {
+		held := "topic IN (" + list("?", n) + ")"
+		values = "IF(" + held + ", NULL, `key`), IF(" + held + ", NULL, headers), IF(" + held + ", NULL, payload)"
+		for range 3 {
+			for _, topic := range read.Held {
+				args = append(args, []byte(topic))
+			}
+		}
+	}
+	var where strings.Builder
+	fmt.Fprintf(&where, "seq > %d", read.Hint)
+	var single []byte
+	for _, gap := range read.Gaps {
+		if gap.Hi-gap.Lo >= narrow {
+			fmt.Fprintf(&where, " OR seq BETWEEN %d AND %d", gap.Lo, gap.Hi)
+			continue
+		}
+		for seq := gap.Lo; seq <= gap.Hi; seq++ {
+			single = strconv.AppendInt(append(single, ','), seq, 10)
+		}
+	}
+	if len(single) > 0 {
+		fmt.Fprintf(&where, " OR seq IN (%s)", single[1:])
+	}
+	return "SELECT seq, id, topic, created_at, " + values + " FROM events_outbox FORCE INDEX (PRIMARY)" +
+		" WHERE scope = ? AND (" + where.String() + ") ORDER BY seq LIMIT " + strconv.Itoa(read.Limit), append(args, []byte(read.Scope))
+}
+
+// collect leaves rows that are too much to the next read. They are still
+// received, one after the other, but not kept: a read asks for as many as would
+// fit if they weighed what the last ones did, so that this is rare.
+func collect(rows *sql.Rows, maxBytes int) (page eventmodels.OutboxPage, err error) {
+	defer rows.Close()
+	weight := 0
+	for rows.Next() {
+		if page.Cut {
+			continue
+		}
+		var (
+			r       eventmodels.OutboxRow
+			id      sql.RawBytes
+			topic   sql.RawBytes
+			created int64
+		)
+		if err := rows.Scan(&r.Seq, &id, &topic, &created, &r.Key, &r.Headers, &r.Payload); err != nil {
+			return page, err
+		}
+		if r.ID, err = uuid.FromBytes(id); err != nil {
+			return page, fmt.Errorf("the outbox row with seq %d: %w", r.Seq, err)
+		}
+		r.Topic, r.CreatedAt = string(topic), time.UnixMicro(created)
+		page.Rows = append(page.Rows, r)
+		weight += r.Weight()
+		page.Cut = maxBytes > 0 && weight >= maxBytes
+	}
+	return page, rows.Err()
+}
+
+// deleteOutbox looks each row up by its primary key, in the order of the list,
+// so that two processes that delete the same rows do not wait for each other,
+// and never looks at a row that somebody else has just inserted, which it would
+// have to wait for.
+const deleteOutbox = `
+DELETE o FROM JSON_TABLE(?, '$[*]' COLUMNS (seq bigint PATH '$[0]', id char(32) PATH '$[1]')) AS k
+STRAIGHT_JOIN events_outbox AS o FORCE INDEX (PRIMARY) ON o.scope = ? AND o.seq = k.seq AND o.id = UNHEX(k.id)`
+
+// DeleteOutbox implements [eventmodels.OutboxStore].
+func (s *store) DeleteOutbox(ctx context.Context, scope string, keys []eventmodels.OutboxKey) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	return explainSchema(s.connections.Work(ctx, func(ctx context.Context, conn *sql.Conn) error {
+		_, err := exec(ctx, conn, deleteOutbox, keyList(keys), []byte(scope))
+		return err
+	}))
+}
+
+// keyList is keys as a JSON array of [seq, "hex of id"], in ascending order.
+func keyList(keys []eventmodels.OutboxKey) string {
+	sorted := slices.Clone(keys)
+	slices.SortFunc(sorted, func(a, b eventmodels.OutboxKey) int { return cmp.Compare(a.Seq, b.Seq) })
+	text := make([]byte, 0, 64*len(sorted))
+	for _, key := range sorted {
+		text = append(strconv.AppendInt(append(text, ",["...), key.Seq, 10), `,"`...)
+		text = append(hex.AppendEncode(text, key.ID[:]), `"]`...)
+	}
+	text[0] = '['
+	return string(append(text, ']'))
+}
+
+// The statements that move a row to the parked ones, in one transaction. It may
+// be there already, of an attempt whose end nobody has learned.
+const (
+	copyParked = "INSERT IGNORE INTO events_outbox_parked (scope, seq, id, topic, `key`, headers, payload, created_at, error, parked_at)" +
+		" SELECT scope, seq, id, topic, `key`, headers, payload, created_at, ?, " + now + " FROM events_outbox WHERE scope = ? AND seq = ? AND id = ?"
+	deleteOne = `DELETE FROM events_outbox WHERE scope = ? AND seq = ? AND id = ?`
+)
+
+// ParkOutbox implements [eventmodels.OutboxStore].
+func (s *store) ParkOutbox(ctx context.Context, scope string, key eventmodels.OutboxKey, reason string) error {
+	return explainSchema(s.connections.Work(ctx, func(ctx context.Context, conn *sql.Conn) error {
+		return inTransaction(ctx, conn, func(tx *sql.Tx) error {
+			if _, err := tx.ExecContext(ctx, copyParked, storable(reason), []byte(scope), key.Seq, key.ID[:]); err != nil {
+				return err
+			}
+			_, err := tx.ExecContext(ctx, deleteOne, []byte(scope), key.Seq, key.ID[:])
+			return err
+		})
+	}))
+}
+
+// maxReason bounds the text of an error that is stored.
+const maxReason = 8 << 10
+
+// storable makes a text one that a utf8mb4 column takes.
+func storable(text string) string {
+	if len(text) > maxReason {
+		text = text[:maxReason]
+	}
+	return strings.ToValidUTF8(text, "\uFFFD")
+}
+
+// outboxStats takes the row with the smallest seq for the oldest.
+const outboxStats = `
+SELECT (SELECT COUNT(*) FROM events_outbox WHERE scope = ?),
+       (SELECT COUNT(*) FROM events_outbox_parked WHERE scope = ?),
+       COALESCE((SELECT ` + now + ` - created_at FROM events_outbox WHERE scope = ? ORDER BY seq LIMIT 1), 0)`
+
+// Stats implements [eventmodels.OutboxStore].
+func (s *store) Stats(ctx context.Context, scope string) (stats eventmodels.OutboxStats, err error) {
+	var micros int64
+	err = s.connections.Work(ctx, func(ctx context.Context, conn *sql.Conn) error {
+		return conn.QueryRowContext(ctx, outboxStats, []byte(scope), []byte(scope), []byte(scope)).Scan(&stats.Rows, &stats.Parked, &micros)
+	})
+	stats.OldestAge = max(0, time.Duration(micros)*time.Microsecond)
+	return stats, explainSchema(err)
+}
