@@ -3,7 +3,10 @@ package eventmysql
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
+	"encoding/json"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,7 +71,7 @@ func insertMarks(ctx context.Context, tx eventmodels.AbstractTX, marks []eventmo
 	return queryMarks(ctx, tx, `SELECT k FROM events_marks WHERE k IN (`+list("?", len(marks))+`) AND token = ?`, append(keys, token))
 }
 
-func queryMarks(ctx context.Context, tx eventmodels.AbstractTX, query string, args []any) (marks []eventmodels.Mark, err error) {
+func queryMarks(ctx context.Context, tx queryer, query string, args []any) (marks []eventmodels.Mark, err error) {
 	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -84,17 +87,45 @@ func queryMarks(ctx context.Context, tx eventmodels.AbstractTX, query string, ar
 	return marks, rows.Err()
 }
 
+// queryer is a transaction or a connection.
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
 // list returns item n times, with commas.
 func list(item string, n int) string { return strings.Repeat(item+", ", n-1) + item }
 
-// deleteMarks takes the oldest first, by the index.
-const deleteMarks = `DELETE FROM events_marks WHERE done_at < ` + now + ` - ? ORDER BY done_at LIMIT ?`
+// The oldest marks are looked for without a lock, and deleted by their key: a
+// DELETE that looks for them waits for the first mark that is too young, which
+// belongs to a handler that runs. Their age is looked at once more: a mark that
+// somebody else has deleted meanwhile may be there again, and young.
+const (
+	oldMarks = `SELECT k FROM events_marks FORCE INDEX (events_marks_done_at) WHERE done_at < ` + now + ` - ? ORDER BY done_at LIMIT ?`
+
+	deleteMarks = `
+DELETE m FROM JSON_TABLE(?, '$[*]' COLUMNS (k char(32) PATH '$')) AS old
+STRAIGHT_JOIN events_marks AS m FORCE INDEX (PRIMARY) ON m.k = UNHEX(old.k)
+WHERE m.done_at < ` + now + ` - ?`
+)
 
 // DeleteMarks implements [eventmodels.OutboxStore].
 func (s *store) DeleteMarks(ctx context.Context, age time.Duration, limit int) (int, error) {
 	var deleted int64
 	err := s.connections.Work(ctx, func(ctx context.Context, conn *sql.Conn) (err error) {
-		deleted, err = exec(ctx, conn, deleteMarks, age.Microseconds(), limit)
+		old, err := queryMarks(ctx, conn, oldMarks, []any{age.Microseconds(), limit})
+		if err != nil || len(old) == 0 {
+			return err
+		}
+		keys := make([]string, len(old))
+		for i, m := range old {
+			keys[i] = hex.EncodeToString(m[:])
+		}
+		slices.Sort(keys) // two processes that delete the same ones do not wait for each other
+		list, err := json.Marshal(keys)
+		if err != nil {
+			return err
+		}
+		deleted, err = exec(ctx, conn, deleteMarks, string(list), age.Microseconds())
 		return err
 	})
 	return int(deleted), explainSchema(err)
