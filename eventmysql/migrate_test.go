@@ -1,0 +1,176 @@
+package eventmysql
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"strings"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+func TestMigrateByAllInstancesAtOnce(t *testing.T) {
+	dsn := emptyDatabase(t)
+	var instances errgroup.Group
+	for range 20 {
+		pool := rawPool(t, dsn)
+		instances.Go(func() error { return Migrate(testContext(t), pool) })
+	}
+	if err := instances.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	pool := rawPool(t, dsn)
+	if err := CheckSchema(testContext(t), pool); err != nil {
+		t.Fatal(err)
+	}
+	if err := Migrate(testContext(t), pool); err != nil {
+		t.Fatalf("a second time: %v", err)
+	}
+	names, err := fs.Glob(Schema, "*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var versions, buckets int
+	err = pool.QueryRowContext(testContext(t), "SELECT (SELECT COUNT(*) FROM events_schema), (SELECT COUNT(*) FROM events_key_locks)").Scan(&versions, &buckets)
+	if err != nil || versions != len(names) || buckets != 256 {
+		t.Fatalf("%d versions are recorded, and there are %d; %d rows to lock; %v", versions, len(names), buckets, err)
+	}
+}
+
+func TestMigrateNeedsNoRightsWhereThereIsNothingToDo(t *testing.T) {
+	dsn := emptyDatabase(t)
+	if err := Migrate(testContext(t), rawPool(t, dsn)); err != nil {
+		t.Fatal(err)
+	}
+	reading := rawPool(t, changed(t, dsn, func(c *mysql.Config) {}))
+	reading.SetMaxOpenConns(1)
+	mustExec(t, reading, "SET SESSION TRANSACTION READ ONLY")
+	if err := Migrate(testContext(t), reading); err != nil {
+		t.Fatalf("in a session that cannot write: %v", err)
+	}
+}
+
+// What was cut short is completed by the next.
+func TestMigrateGoesOn(t *testing.T) {
+	pool := rawPool(t, emptyDatabase(t))
+	mustExec(t, pool, "CREATE VIEW events_key_locks AS SELECT 1 AS one") // in the way of a later statement
+	if err := Migrate(testContext(t), pool); err == nil {
+		t.Fatal("no error")
+	}
+	mustExec(t, pool, "DROP VIEW events_key_locks")
+	if err := Migrate(testContext(t), pool); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckSchema(testContext(t), pool); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestMigrateEndsWithItsContext(t *testing.T) {
+	pool := rawPool(t, emptyDatabase(t))
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := Migrate(ctx, pool); !errors.Is(err, context.Canceled) {
+		t.Fatalf("error: %v", err)
+	}
+	conn, err := pool.Conn(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := migration.Lock(testContext(t), conn); err != nil {
+		t.Fatal(err)
+	}
+	waiting, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	go func() { result <- Migrate(waiting, pool) }()
+	eventually(t, pool, "SELECT COUNT(*) = 1 FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'SELECT GET_LOCK%'")
+	cancel()
+	if err := <-result; !errors.Is(err, context.Canceled) {
+		t.Fatalf("error: %v", err)
+	}
+	if err := migration.Unlock(testContext(t), conn); err != nil {
+		t.Fatal(err)
+	}
+	if err := Migrate(testContext(t), pool); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCheckSchema(t *testing.T) {
+	pool := rawPool(t, emptyDatabase(t))
+	if err := CheckSchema(testContext(t), pool); !errors.Is(err, ErrSchema) {
+		t.Fatalf("no tables: %v", err)
+	}
+	if err := Migrate(testContext(t), pool); err != nil {
+		t.Fatal(err)
+	}
+	mustExec(t, pool, "ALTER TABLE events_marks ENGINE = MyISAM")
+	if err := CheckSchema(testContext(t), pool); !isServerError(err, "events_marks") {
+		t.Fatalf("without transactions: %v", err)
+	}
+	mustExec(t, pool, "DROP TABLE events_marks")
+	if err := CheckSchema(testContext(t), pool); !errors.Is(err, ErrSchema) {
+		t.Fatalf("a table is missing: %v", err)
+	}
+}
+
+func isServerError(err error, setting string) bool {
+	var server *ServerError
+	return errors.As(err, &server) && server.Setting == setting && strings.Contains(err.Error(), server.Value)
+}
+
+// The relay refuses a server that draws every second number, also where only
+// its own sessions do.
+func TestIncrement(t *testing.T) {
+	f := newFixture(t)
+	strange := rawPool(t, changed(t, f.dsn, func(c *mysql.Config) { c.Params = map[string]string{"auto_increment_increment": "2"} }))
+	if _, err := Wrap(strange).OpenOutbox(testContext(t)); !isServerError(err, "auto_increment_increment") {
+		t.Errorf("OpenOutbox: %v", err)
+	}
+}
+
+func TestFacts(t *testing.T) {
+	all := map[string]string{"events_outbox": "InnoDB", "events_outbox_parked": "InnoDB", "events_lease": "InnoDB", "events_marks": "InnoDB", "events_key_locks": "InnoDB"}
+	for name, c := range map[string]struct {
+		version  string
+		settings map[string]string
+		refused  string // the setting
+		concerns int
+	}{
+		"MariaDB":               {"10.11.19-MariaDB-0+deb12u1", nil, "", 0},
+		"MariaDB 11":            {"11.4.2-MariaDB-log", nil, "", 0},
+		"MySQL":                 {"8.4.2", nil, "", 0},
+		"the oldest MySQL":      {"8.0.19-commercial", nil, "", 0},
+		"an older MySQL":        {"8.0.18", nil, "version", 0},
+		"MySQL 5":               {"5.7.44-log", nil, "version", 0},
+		"an old MariaDB":        {"10.5.27-MariaDB", nil, "version", 0},
+		"no version":            {"?", nil, "version", 0},
+		"increment":             {"8.4.2", map[string]string{"auto_increment_increment": "3"}, "auto_increment_increment", 0},
+		"statements replicated": {"8.4.2", map[string]string{"log_bin": "ON", "binlog_format": "STATEMENT", "sync_binlog": "1"}, "binlog_format", 0},
+		"no binary log":         {"8.4.2", map[string]string{"log_bin": "OFF", "binlog_format": "STATEMENT", "sync_binlog": "0"}, "", 0},
+		"lazy":                  {"8.4.2", map[string]string{"innodb_flush_log_at_trx_commit": "2"}, "", 1},
+		"lazy log":              {"8.4.2", map[string]string{"log_bin": "ON", "binlog_format": "ROW", "sync_binlog": "0"}, "", 1},
+		"small packets":         {"8.4.2", map[string]string{"max_allowed_packet": "1048576"}, "", 1},
+	} {
+		f := facts{version: c.version, increment: "1", engines: all, settings: map[string]string{
+			"auto_increment_increment": "1", "innodb_flush_log_at_trx_commit": "1", "max_allowed_packet": "16777216"}}
+		for setting, value := range c.settings {
+			f.settings[setting] = value
+		}
+		err := f.err()
+		if c.refused == "" && err != nil || c.refused != "" && !isServerError(err, c.refused) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if concerns := f.concerns(); len(concerns) != c.concerns {
+			t.Errorf("%s: %q", name, concerns)
+		}
+	}
+	s := newFixture(t).store(t)
+	if concerns, err := s.Concerns(testContext(t)); err != nil || len(concerns) != 0 {
+		t.Errorf("the server of the tests: %q, %v", concerns, err)
+	}
+}
