@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/seed46dd6f11/events/eventdb"
@@ -434,18 +433,6 @@ func TestCommitOutlivesItsContext(t *testing.T) {
 	if n := f.count(t, "slow"); n != 1 {
 		t.Errorf("%d rows", n)
 	}
-}
-
-// A limit that is reached in COMMIT leaves it unknown.
-func TestCommitBeyondItsLimit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		release := make(chan struct{})
-		err := limited(func() error { <-release; return nil })
-		if !errors.Is(err, errEndLimit) || (dialect{}).CommitRefused(err) {
-			t.Errorf("error: %v", err)
-		}
-		close(release)
-	})
 }
 
 func TestTransactWhoseContextEnds(t *testing.T) {
