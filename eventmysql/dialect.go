@@ -45,7 +45,7 @@ func (dialect) InsertOutbox(ctx context.Context, tx eventmodels.AbstractTX, scop
 			r := &rows[i]
 			args = append(args, []byte(scope), r.ID[:], []byte(r.Topic), r.Key, r.Headers, r.Payload, r.CreatedAt.UnixMicro())
 		}
-		query := "INSERT INTO events_outbox (scope, id, topic, `key`, headers, payload, created_at) VALUES " + list("(?, ?, ?, ?, ?, ?, ?)", n)
+		query := "INSERT INTO events_outbox (scope, id, topic, `key`, headers, payload, created_at) VALUES " + mysqldb.List("(?, ?, ?, ?, ?, ?, ?)", n)
 		if _, err := tx.ExecContext(ctx, query, args...); err != nil {
 			return explainSchema(err)
 		}
@@ -76,7 +76,7 @@ func (dialect) LockKeys(ctx context.Context, tx eventmodels.AbstractTX, _ string
 	for i, b := range buckets {
 		args[i] = b
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT bucket FROM events_key_locks FORCE INDEX (PRIMARY) WHERE bucket IN (`+list("?", len(buckets))+`) ORDER BY bucket FOR UPDATE`, args...)
+	rows, err := tx.QueryContext(ctx, `SELECT bucket FROM events_key_locks FORCE INDEX (PRIMARY) WHERE bucket IN (`+mysqldb.List("?", len(buckets))+`) ORDER BY bucket FOR UPDATE`, args...)
 	if err != nil {
 		return explainSchema(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/mysqldb"
 )
 
 func markOf(id string) eventmodels.Mark {
@@ -221,17 +222,17 @@ func TestSomeMarksAreNew(t *testing.T) {
 	f := newFixture(t)
 	found := rawPool(t, changed(t, f.dsn, func(c *mysql.Config) { c.ClientFoundRows = true }))
 	for _, db := range []*DB{f.DB, Wrap(found)} {
-		marks := make([]eventmodels.Mark, 3*markChunk/2)
+		marks := make([]eventmodels.Mark, 3*mysqldb.MarkChunk/2)
 		for i := range marks {
 			marks[i] = markOf(fmt.Sprintf("%p %d", db, i))
 		}
-		err := db.TransactOnce(testContext(t), marks[markChunk/2:markChunk], func(*Tx, []bool) error { return nil })
+		err := db.TransactOnce(testContext(t), marks[mysqldb.MarkChunk/2:mysqldb.MarkChunk], func(*Tx, []bool) error { return nil })
 		if err != nil {
 			t.Fatal(err)
 		}
 		err = db.TransactOnce(testContext(t), marks, func(_ *Tx, fresh []bool) error {
 			for i, fresh := range fresh {
-				if want := i < markChunk/2 || i >= markChunk; fresh != want {
+				if want := i < mysqldb.MarkChunk/2 || i >= mysqldb.MarkChunk; fresh != want {
 					t.Errorf("mark %d: new: %v", i, fresh)
 				}
 			}

@@ -11,9 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/mysqldb"
 )
 
 // ReadOutbox implements [eventmodels.OutboxStore]. It has no proof that a seq
@@ -25,7 +24,7 @@ func (s *store) ReadOutbox(ctx context.Context, read eventmodels.OutboxRead) (pa
 		if err != nil {
 			return err
 		}
-		page, err = collect(rows, read.MaxBytes)
+		page, err = mysqldb.CollectRows(rows, read.MaxBytes)
 		return err
 	})
 	if err != nil {
@@ -47,7 +46,7 @@ const narrow = 4
 func readQuery(read eventmodels.OutboxRead) (query string, args []any) {
 	values := "`key`, headers, payload"
 	if n := len(read.Held); n > 0 {
-		held := "topic IN (" + list("?", n) + ")"
+		held := "topic IN (" + mysqldb.List("?", n) + ")"
 		values = "IF(" + held + ", NULL, `key`), IF(" + held + ", NULL, headers), IF(" + held + ", NULL, payload)"
 		for range 3 {
 			for _, topic := range read.Held {
@@ -74,36 +73,6 @@ func readQuery(read eventmodels.OutboxRead) (query string, args []any) {
 		" WHERE scope = ? AND (" + where.String() + ") ORDER BY seq LIMIT " + strconv.Itoa(read.Limit), append(args, []byte(read.Scope))
 }
 
-// collect leaves rows that are too much to the next read. They are still
-// received, one after the other, but not kept: a read asks for as many as would
-// fit if they weighed what the last ones did, so that this is rare.
-func collect(rows *sql.Rows, maxBytes int) (page eventmodels.OutboxPage, err error) {
-	defer rows.Close()
-	weight := 0
-	for rows.Next() {
-		if page.Cut {
-			continue
-		}
-		var (
-			r       eventmodels.OutboxRow
-			id      sql.RawBytes
-			topic   sql.RawBytes
-			created int64
-		)
-		if err := rows.Scan(&r.Seq, &id, &topic, &created, &r.Key, &r.Headers, &r.Payload); err != nil {
-			return page, err
-		}
-		if r.ID, err = uuid.FromBytes(id); err != nil {
-			return page, fmt.Errorf("the outbox row with seq %d: %w", r.Seq, err)
-		}
-		r.Topic, r.CreatedAt = string(topic), time.UnixMicro(created)
-		page.Rows = append(page.Rows, r)
-		weight += r.Weight()
-		page.Cut = maxBytes > 0 && weight >= maxBytes
-	}
-	return page, rows.Err()
-}
-
 // deleteOutbox looks each row up by its primary key, in the order of the list,
 // so that two processes that delete the same rows do not wait for each other,
 // and never looks at a row that somebody else has just inserted, which it would
@@ -118,7 +87,7 @@ func (s *store) DeleteOutbox(ctx context.Context, scope string, keys []eventmode
 		return nil
 	}
 	return explainSchema(s.connections.Work(ctx, func(ctx context.Context, conn *sql.Conn) error {
-		_, err := exec(ctx, conn, deleteOutbox, keyList(keys), []byte(scope))
+		_, err := conn.ExecContext(ctx, deleteOutbox, keyList(keys), []byte(scope))
 		return err
 	}))
 }
@@ -147,25 +116,14 @@ const (
 // ParkOutbox implements [eventmodels.OutboxStore].
 func (s *store) ParkOutbox(ctx context.Context, scope string, key eventmodels.OutboxKey, reason string) error {
 	return explainSchema(s.connections.Work(ctx, func(ctx context.Context, conn *sql.Conn) error {
-		return inTransaction(ctx, conn, func(tx *sql.Tx) error {
-			if _, err := tx.ExecContext(ctx, copyParked, storable(reason), []byte(scope), key.Seq, key.ID[:]); err != nil {
+		return mysqldb.InTransaction(ctx, conn, func(tx *sql.Tx) error {
+			if _, err := tx.ExecContext(ctx, copyParked, mysqldb.Storable(reason), []byte(scope), key.Seq, key.ID[:]); err != nil {
 				return err
 			}
 			_, err := tx.ExecContext(ctx, deleteOne, []byte(scope), key.Seq, key.ID[:])
 			return err
 		})
 	}))
-}
-
-// maxReason bounds the text of an error that is stored.
-const maxReason = 8 << 10
-
-// storable makes a text one that a utf8mb4 column takes.
-func storable(text string) string {
-	if len(text) > maxReason {
-		text = text[:maxReason]
-	}
-	return strings.ToValidUTF8(text, "\uFFFD")
 }
 
 // outboxStats takes the row with the smallest seq for the oldest.

@@ -12,6 +12,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/mysqldb"
 )
 
 // Bytes that text would not hold, and what is absent against what is empty,
@@ -353,7 +354,7 @@ func TestParkOutboxAndStats(t *testing.T) {
 	if stats, err := s.Stats(testContext(t), scope); err != nil || stats.Rows != 2 || stats.Parked != 0 || stats.OldestAge < 59*time.Minute || stats.OldestAge > 61*time.Minute {
 		t.Errorf("stats: %+v, %v", stats, err)
 	}
-	reason := strings.Repeat("ä", maxReason) + "\xff\x00"
+	reason := strings.Repeat("ä", mysqldb.MaxReason) + "\xff\x00"
 	for range 2 { // the second time there is nothing to park
 		if err := s.ParkOutbox(testContext(t), scope, key, reason); err != nil {
 			t.Fatal(err)
