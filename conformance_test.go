@@ -18,8 +18,10 @@ import (
 	"github.com/seed46dd6f11/events/eventmysql"
 	"github.com/seed46dd6f11/events/eventnodb"
 	"github.com/seed46dd6f11/events/eventpg"
+	"github.com/seed46dd6f11/events/events2"
 	"github.com/seed46dd6f11/events/eventsqlite"
 	"github.com/seed46dd6f11/events/eventtest"
+	"github.com/seed46dd6f11/events/internal/s2tables"
 )
 
 func TestConformance(t *testing.T) {
@@ -47,6 +49,36 @@ func TestConformance(t *testing.T) {
 		h := onMySQL(t, nil)
 		broker := embedded(t)
 		h.Broker, h.Brokers = broker, broker.Addrs()
+		eventtest.Run(t, h)
+	})
+	// SingleStore's statements, as far as MariaDB knows them, and SingleStore
+	// itself where there is one.
+	t.Run("EmbeddedSingleStoreOnMySQL", func(t *testing.T) {
+		t.Parallel()
+		h := onSingleStore(t, backend(t, "mysql", "EVENTS_MYSQL_DSN"), func(t testing.TB, dsn string) {
+			db, err := sql.Open("mysql", dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			if err := s2tables.Create(context.Background(), db, events2.Schema); err != nil {
+				t.Fatal(err)
+			}
+		})
+		broker := embedded(t)
+		h.Broker, h.Brokers = broker, broker.Addrs()
+		eventtest.Run(t, h)
+	})
+	t.Run("KafkaSingleStore", func(t *testing.T) {
+		t.Parallel()
+		h := onSingleStore(t, backend(t, "singlestore", "EVENTS_S2_DSN"), func(t testing.TB, dsn string) {
+			db, err := events2.Open(context.Background(), dsn, events2.WithMigrate())
+			if err != nil {
+				t.Fatal(err)
+			}
+			db.Close()
+		})
+		h.Brokers = kafkaBrokers(t)
 		eventtest.Run(t, h)
 	})
 	t.Run("KafkaMySQL", func(t *testing.T) {
@@ -165,13 +197,35 @@ func onMySQL(t *testing.T, brokers []string) eventtest.Harness[eventmodels.Binar
 	}
 }
 
+// onSingleStore: tables makes the library's tables in a database.
+func onSingleStore(t *testing.T, dsn string, tables func(t testing.TB, dsn string)) eventtest.Harness[eventmodels.BinaryEventID, *events2.Tx, *events2.DB] {
+	t.Helper()
+	return eventtest.Harness[eventmodels.BinaryEventID, *events2.Tx, *events2.DB]{
+		Concurrent:         true,
+		CommitsDefinitions: true,
+		Bind:               func(int) string { return "?" },
+		NewDatabase: func(t testing.TB) func() *events2.DB {
+			own := newMySQLDatabase(t, dsn)
+			tables(t, own)
+			return func() *events2.DB {
+				db, err := events2.Open(context.Background(), own)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { db.Close() })
+				return db
+			}
+		},
+	}
+}
+
 // newMySQLDatabase makes a database that is dropped at the test's end, and
 // returns its DSN.
 func newMySQLDatabase(t testing.TB, dsn string) string {
 	t.Helper()
 	config, err := mysql.ParseDSN(dsn)
 	if err != nil {
-		t.Fatal("EVENTS_MYSQL_DSN cannot be read")
+		t.Fatal("the DSN cannot be read")
 	}
 	name := "events_test_" + strings.ReplaceAll(uuid.NewString()[:13], "-", "_")
 	admin, err := sql.Open("mysql", dsn)

@@ -5,10 +5,8 @@ import (
 	"context"
 	"database/sql"
 	"encoding/hex"
-	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/seed46dd6f11/events/eventmodels"
@@ -34,43 +32,10 @@ func (s *store) ReadOutbox(ctx context.Context, read eventmodels.OutboxRead) (pa
 	return page, nil
 }
 
-// narrow is the width up to which a gap is asked for seq by seq: the optimizer
-// prepares a list of numbers much faster than as many ranges.
-const narrow = 4
-
-// readQuery makes one statement, for one snapshot: ranges of the primary key,
-// in its order, so that nothing is sorted and the limit ends the work. What is
-// above the hint is compared first, since that is what most rows are.
-//
-// Numbers are in the text, since there can be more of them than parameters.
+// readQuery forces the primary key, since the table's size is another one than
+// the server believes.
 func readQuery(read eventmodels.OutboxRead) (query string, args []any) {
-	values := "`key`, headers, payload"
-	if n := len(read.Held); n > 0 {
-		held := "topic IN (" + mysqldb.List("?", n) + ")"
-		values = "IF(" + held + ", NULL, `key`), IF(" + held + ", NULL, headers), IF(" + held + ", NULL, payload)"
-		for range 3 {
-			for _, topic := range read.Held {
-				args = append(args, []byte(topic))
-			}
-		}
-	}
-	var where strings.Builder
-	fmt.Fprintf(&where, "seq > %d", read.Hint)
-	var single []byte
-	for _, gap := range read.Gaps {
-		if gap.Hi-gap.Lo >= narrow {
-			fmt.Fprintf(&where, " OR seq BETWEEN %d AND %d", gap.Lo, gap.Hi)
-			continue
-		}
-		for seq := gap.Lo; seq <= gap.Hi; seq++ {
-			single = strconv.AppendInt(append(single, ','), seq, 10)
-		}
-	}
-	if len(single) > 0 {
-		fmt.Fprintf(&where, " OR seq IN (%s)", single[1:])
-	}
-	return "SELECT seq, id, topic, created_at, " + values + " FROM events_outbox FORCE INDEX (PRIMARY)" +
-		" WHERE scope = ? AND (" + where.String() + ") ORDER BY seq LIMIT " + strconv.Itoa(read.Limit), append(args, []byte(read.Scope))
+	return mysqldb.ReadQuery(read, " FORCE INDEX (PRIMARY)")
 }
 
 // deleteOutbox looks each row up by its primary key, in the order of the list,

@@ -23,7 +23,8 @@ type Migration struct {
 	// applied_at) if it is not there.
 	VersionTable string
 	// Lock takes, on a connection of its own, a lock that one process at a
-	// time has; Unlock gives it back. The end of the connection does, too.
+	// time has; Unlock gives it back. The end of the connection does, too. nil:
+	// what several processes do at once does no harm.
 	Lock, Unlock func(ctx context.Context, conn *sql.Conn) error
 }
 
@@ -40,15 +41,21 @@ func (m Migration) Run(ctx context.Context, db *sql.DB) error {
 	if done, err := upToDate(ctx, conn, steps); err != nil || done {
 		return errors.Join(err, conn.Close())
 	}
-	if err := m.Lock(ctx, conn); err != nil {
+	if err := m.locked(ctx, conn, func() error { return m.apply(ctx, conn, steps) }); err != nil {
 		Discard(conn) // it may have the lock
-		return fmt.Errorf("wait for other migrations: %w", err)
-	}
-	if err := errors.Join(m.apply(ctx, conn, steps), m.Unlock(ctx, conn)); err != nil {
-		Discard(conn)
 		return err
 	}
 	return conn.Close()
+}
+
+func (m Migration) locked(ctx context.Context, conn *sql.Conn, apply func() error) error {
+	if m.Lock == nil {
+		return apply()
+	}
+	if err := m.Lock(ctx, conn); err != nil {
+		return fmt.Errorf("wait for other migrations: %w", err)
+	}
+	return errors.Join(apply(), m.Unlock(ctx, conn))
 }
 
 func upToDate(ctx context.Context, conn *sql.Conn, steps []step) (bool, error) {
@@ -81,7 +88,7 @@ func (m Migration) apply(ctx context.Context, conn *sql.Conn, steps []step) erro
 				return fmt.Errorf("apply %s: %w", s.name, err)
 			}
 		}
-		if _, err := conn.ExecContext(ctx, `INSERT INTO events_schema (version, applied_at) VALUES (?, CURRENT_TIMESTAMP())`, s.version); err != nil {
+		if _, err := conn.ExecContext(ctx, `INSERT IGNORE INTO events_schema (version, applied_at) VALUES (?, CURRENT_TIMESTAMP())`, s.version); err != nil {
 			return fmt.Errorf("record %s: %w", s.name, err)
 		}
 	}

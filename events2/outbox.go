@@ -1,0 +1,107 @@
+package events2
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/mysqldb"
+)
+
+// ReadOutbox implements [eventmodels.OutboxStore]. There is no proof that a seq
+// that was drawn will never appear.
+func (s *store) ReadOutbox(ctx context.Context, read eventmodels.OutboxRead) (page eventmodels.OutboxPage, err error) {
+	query, args := mysqldb.ReadQuery(read, "")
+	err = s.connections.Work(ctx, func(ctx context.Context, conn *sql.Conn) error {
+		rows, err := conn.QueryContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		page, err = mysqldb.CollectRows(rows, read.MaxBytes)
+		return err
+	})
+	if err != nil {
+		return eventmodels.OutboxPage{}, explainSchema(err)
+	}
+	page.Proof = eventmodels.ProofClock
+	return page, nil
+}
+
+// deleteChunk is the number of rows that one statement deletes.
+const deleteChunk = 500
+
+// deleteOutbox finds rows by the primary key. Ids are unique: an id of the list
+// in a row whose seq is in the list is in its own row.
+const deleteOutbox = `DELETE FROM events_outbox WHERE scope = ? AND seq IN (%s) AND id IN (%s)`
+
+// DeleteOutbox implements [eventmodels.OutboxStore].
+func (s *store) DeleteOutbox(ctx context.Context, scope string, keys []eventmodels.OutboxKey) error {
+	for len(keys) > 0 {
+		n := min(len(keys), deleteChunk)
+		args := make([]any, 1+2*n)
+		args[0] = []byte(scope)
+		for i := range keys[:n] {
+			args[1+i], args[1+n+i] = keys[i].Seq, keys[i].ID[:]
+		}
+		err := s.connections.Work(ctx, func(ctx context.Context, conn *sql.Conn) error {
+			_, err := exec(ctx, conn, withList(deleteOutbox, n), args...)
+			return err
+		})
+		if err != nil {
+			return explainSchema(err)
+		}
+		keys = keys[n:]
+	}
+	return nil
+}
+
+// withList puts n parameters into each list of a statement.
+func withList(statement string, n int) string {
+	return strings.ReplaceAll(statement, "%s", mysqldb.List("?", n))
+}
+
+// The statements that move a row to the parked ones, in one transaction. It may
+// be there already, of an attempt whose end nobody has learned.
+const (
+	copyParked = "INSERT IGNORE INTO events_outbox_parked (scope, seq, id, topic, `key`, headers, payload, created_at, error, parked_at)" +
+		" SELECT scope, seq, id, topic, `key`, headers, payload, created_at, ?, " + now + " FROM events_outbox WHERE scope = ? AND seq = ? AND id = ?"
+	deleteOne = `DELETE FROM events_outbox WHERE scope = ? AND seq = ? AND id = ?`
+)
+
+// ParkOutbox implements [eventmodels.OutboxStore].
+func (s *store) ParkOutbox(ctx context.Context, scope string, key eventmodels.OutboxKey, reason string) error {
+	return explainSchema(s.connections.Work(ctx, func(ctx context.Context, conn *sql.Conn) error {
+		return mysqldb.InTransaction(ctx, conn, func(tx *sql.Tx) error {
+			if _, err := tx.ExecContext(ctx, copyParked, mysqldb.Storable(reason), []byte(scope), key.Seq, key.ID[:]); err != nil {
+				return err
+			}
+			_, err := tx.ExecContext(ctx, deleteOne, []byte(scope), key.Seq, key.ID[:])
+			return err
+		})
+	}))
+}
+
+// The row with the smallest seq is taken for the oldest.
+const (
+	countOutbox = `SELECT COUNT(*) FROM events_outbox WHERE scope = ?`
+	countParked = `SELECT COUNT(*) FROM events_outbox_parked WHERE scope = ?`
+	oldestAge   = `SELECT ` + now + ` - created_at FROM events_outbox WHERE scope = ? ORDER BY seq LIMIT 1`
+)
+
+// Stats implements [eventmodels.OutboxStore].
+func (s *store) Stats(ctx context.Context, scope string) (stats eventmodels.OutboxStats, err error) {
+	var micros int64
+	err = s.connections.Work(ctx, func(ctx context.Context, conn *sql.Conn) error {
+		for query, into := range map[string]*int64{countOutbox: &stats.Rows, countParked: &stats.Parked, oldestAge: &micros} {
+			if err := conn.QueryRowContext(ctx, query, []byte(scope)).Scan(into); err != nil && err != sql.ErrNoRows {
+				return fmt.Errorf("describe the outbox: %w", err)
+			}
+		}
+		return nil
+	})
+	stats.OldestAge = max(0, time.Duration(micros)*time.Microsecond)
+	return stats, explainSchema(err)
+}

@@ -1,0 +1,52 @@
+package events2
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/mysqldb"
+)
+
+// store is an [eventmodels.OutboxStore].
+type store struct {
+	*mysqldb.Leases
+	connections *mysqldb.Connections
+}
+
+var _ eventmodels.OutboxStore = (*store)(nil)
+
+// openStore connects, and checks the tables.
+func openStore(ctx context.Context, source mysqldb.Source) (*store, error) {
+	connections := mysqldb.NewConnections(source)
+	s := &store{
+		Leases:      &mysqldb.Leases{Connections: connections, Statements: leaseStatements, Explain: explainSchema},
+		connections: connections,
+	}
+	if err := connections.Lease(ctx, checkSchema); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the outbox: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+// Concerns implements [eventmodels.OutboxStore]. Whether commits last is a
+// property of the database that users cannot ask for: see the package
+// documentation.
+func (s *store) Concerns(context.Context) ([]string, error) { return nil, nil }
+
+// Close implements [eventmodels.OutboxStore].
+func (s *store) Close() error {
+	s.connections.Close()
+	return nil
+}
+
+// exec runs a statement without rows and returns how many it has changed.
+func exec(ctx context.Context, conn *sql.Conn, query string, args ...any) (int64, error) {
+	result, err := conn.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
