@@ -20,6 +20,7 @@ var sessionSettings = []string{
 // store is an [eventmodels.OutboxStore].
 type store struct {
 	*mysqldb.Leases
+	*mysqldb.Parked
 	connections *mysqldb.Connections
 }
 
@@ -30,6 +31,7 @@ func openStore(ctx context.Context, source mysqldb.Source) (*store, error) {
 	connections := mysqldb.NewConnections(source, sessionSettings...)
 	s := &store{
 		Leases:      &mysqldb.Leases{Connections: connections, Statements: leaseStatements, Explain: explainSchema},
+		Parked:      &mysqldb.Parked{Connections: connections, Insert: dialect{}.InsertOutbox, Explain: explainSchema},
 		connections: connections,
 	}
 	if err := s.connections.Lease(ctx, checkSchema); err != nil {

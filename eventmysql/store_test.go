@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/google/uuid"
 
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/mysqldb"
@@ -35,7 +36,13 @@ func TestStoreReconnects(t *testing.T) {
 		"ParkOutbox":  func() error { return s.ParkOutbox(testContext(t), "other", row.OutboxKey(), "") },
 		"Stats":       func() error { _, err := s.Stats(testContext(t), scope); return err },
 		"DeleteMarks": func() error { _, err := s.DeleteMarks(testContext(t), time.Hour, 10); return err },
-		"Concerns":    func() error { _, err := s.Concerns(testContext(t)); return err },
+		"ListParked": func() error {
+			_, err := s.ListParked(testContext(t), scope, eventmodels.ParkedKey{}, 1)
+			return err
+		},
+		"RequeueParked": func() error { _, err := s.RequeueParked(testContext(t), scope, []uuid.UUID{row.ID}); return err },
+		"DiscardParked": func() error { _, err := s.DiscardParked(testContext(t), scope, []uuid.UUID{row.ID}); return err },
+		"Concerns":      func() error { _, err := s.Concerns(testContext(t)); return err },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f.killAll(t)

@@ -106,7 +106,7 @@ func (d dialect) MaxConnections() int { return d.maxConnections() }
 
 // OpenOutbox implements [eventdb.Dialect].
 func (d dialect) OpenOutbox(ctx context.Context) (eventmodels.OutboxStore, error) {
-	return openStore(ctx, d.source)
+	return openStore(ctx, d.source, d.InsertOutbox)
 }
 
 // Transaction implements [eventdb.Dialect].

@@ -51,7 +51,7 @@ func (s *store) DeleteMarks(ctx context.Context, age time.Duration, limit int) (
 		for i := range old {
 			args = append(args, old[i][:])
 		}
-		deleted, err = exec(ctx, conn, withList(deleteMarks, len(old)), append(args, age.Microseconds())...)
+		deleted, err = exec(ctx, conn, mysqldb.WithList(deleteMarks, len(old)), append(args, age.Microseconds())...)
 		return err
 	})
 	return int(deleted), explainSchema(err)

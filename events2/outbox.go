@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/seed46dd6f11/events/eventmodels"
@@ -47,7 +46,7 @@ func (s *store) DeleteOutbox(ctx context.Context, scope string, keys []eventmode
 			args[1+i], args[1+n+i] = keys[i].Seq, keys[i].ID[:]
 		}
 		err := s.connections.Work(ctx, func(ctx context.Context, conn *sql.Conn) error {
-			_, err := exec(ctx, conn, withList(deleteOutbox, n), args...)
+			_, err := exec(ctx, conn, mysqldb.WithList(deleteOutbox, n), args...)
 			return err
 		})
 		if err != nil {
@@ -56,11 +55,6 @@ func (s *store) DeleteOutbox(ctx context.Context, scope string, keys []eventmode
 		keys = keys[n:]
 	}
 	return nil
-}
-
-// withList puts n parameters into each list of a statement.
-func withList(statement string, n int) string {
-	return strings.ReplaceAll(statement, "%s", mysqldb.List("?", n))
 }
 
 // The statements that move a row to the parked ones, in one transaction. It may

@@ -13,16 +13,21 @@ import (
 // store is an [eventmodels.OutboxStore].
 type store struct {
 	*mysqldb.Leases
+	*mysqldb.Parked
 	connections *mysqldb.Connections
 }
 
 var _ eventmodels.OutboxStore = (*store)(nil)
 
+// insertFunc is InsertOutbox of a dialect, which knows how seqs are drawn.
+type insertFunc = func(ctx context.Context, tx eventmodels.AbstractTX, scope string, rows []eventmodels.OutboxRow) error
+
 // openStore connects, and checks the tables.
-func openStore(ctx context.Context, source mysqldb.Source) (*store, error) {
+func openStore(ctx context.Context, source mysqldb.Source, insert insertFunc) (*store, error) {
 	connections := mysqldb.NewConnections(source)
 	s := &store{
 		Leases:      &mysqldb.Leases{Connections: connections, Statements: leaseStatements, Explain: explainSchema},
+		Parked:      &mysqldb.Parked{Connections: connections, Insert: insert, Explain: explainSchema},
 		connections: connections,
 	}
 	if err := connections.Lease(ctx, checkSchema); err != nil {

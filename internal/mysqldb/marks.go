@@ -83,5 +83,10 @@ type Queryer interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
+// WithList puts n parameters into each list, written as %s, of a statement.
+func WithList(statement string, n int) string {
+	return strings.ReplaceAll(statement, "%s", List("?", n))
+}
+
 // List returns item n times, with commas.
 func List(item string, n int) string { return strings.Repeat(item+", ", n-1) + item }
