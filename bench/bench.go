@@ -32,5 +32,7 @@ func (b bench) measurements() []compare.Measurement {
 		b.consumeJSON(),
 		b.once(),
 		b.transact(),
+		b.backendsRelay(),
+		b.backendsOnce(),
 	}
 }

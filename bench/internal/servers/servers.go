@@ -82,7 +82,15 @@ func (s *Servers) Facts(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []string{kafka, postgres}, nil
+	mysql, err := s.mysqlFact(ctx)
+	if err != nil {
+		return nil, err
+	}
+	facts := []string{kafka, postgres}
+	if mysql != "" {
+		facts = append(facts, mysql)
+	}
+	return facts, nil
 }
 
 func (s *Servers) kafkaFact(ctx context.Context) (string, error) {
