@@ -180,6 +180,7 @@ func onMySQL(t *testing.T, brokers []string) eventtest.Harness[eventmodels.Binar
 		Brokers:            brokers,
 		Concurrent:         true,
 		CommitsDefinitions: true,
+		Quote:              "`",
 		OpenTransactions: `SELECT count(*) FROM information_schema.innodb_trx AS t JOIN information_schema.processlist AS p ON p.id = t.trx_mysql_thread_id
 			WHERE p.db = DATABASE() AND p.command = 'Sleep' AND p.id <> CONNECTION_ID()`,
 		Bind: func(int) string { return "?" },
@@ -203,6 +204,7 @@ func onSingleStore(t *testing.T, dsn string, tables func(t testing.TB, dsn strin
 	return eventtest.Harness[eventmodels.BinaryEventID, *events2.Tx, *events2.DB]{
 		Concurrent:         true,
 		CommitsDefinitions: true,
+		Quote:              "`",
 		Bind:               func(int) string { return "?" },
 		NewDatabase: func(t testing.TB) func() *events2.DB {
 			own := newMySQLDatabase(t, dsn)

@@ -33,6 +33,9 @@ type Harness[ID eventmodels.AbstractID[ID], TX eventmodels.AbstractTX, DB eventm
 	// that are in a transaction and idle, without the one that asks; "" if
 	// the database cannot tell.
 	OpenTransactions string
+	// Quote is what stands around a column's name that is a reserved word;
+	// "" is the double quote of the standard.
+	Quote string
 	// Bind is the placeholder of the n-th argument (from 1) of a statement.
 	Bind func(n int) string
 }

@@ -118,8 +118,8 @@ func (s *suite[ID, TX, DB]) outboxParkedPages(t *testing.T) {
 	})
 	svc.transact(func(tx TX) error {
 		// All of them at one time, which the list has to tell apart.
-		if err := w.exec(tx, `INSERT INTO events_outbox_parked (scope, seq, id, topic, key, headers, payload, created_at, error, parked_at)
-			SELECT scope, seq, id, topic, key, headers, payload, created_at, 'a test', (SELECT max(created_at) FROM events_outbox) FROM events_outbox`); err != nil {
+		if err := w.exec(tx, `INSERT INTO events_outbox_parked (scope, seq, id, topic, "key", headers, payload, created_at, error, parked_at)
+			SELECT scope, seq, id, topic, "key", headers, payload, created_at, 'a test', (SELECT max(created_at) FROM events_outbox) FROM events_outbox`); err != nil {
 			return err
 		}
 		return w.exec(tx, `DELETE FROM events_outbox`)

@@ -129,8 +129,12 @@ func produceIn(tx eventmodels.AbstractTX, evs ...eventmodels.ProducingEvent) {
 	tx.(eventmodels.EnhancedTX).Produce(evs...)
 }
 
-// sql replaces each ? of a statement by the backend's placeholder.
+// sql replaces each ? of a statement by the backend's placeholder, and each
+// double quote by what it quotes names with.
 func (w *world[ID, TX, DB]) sql(statement string) string {
+	if w.h.Quote != "" {
+		statement = strings.ReplaceAll(statement, `"`, w.h.Quote)
+	}
 	var b strings.Builder
 	for n := 1; ; n++ {
 		before, after, found := strings.Cut(statement, "?")

@@ -18,7 +18,7 @@ type problem struct {
 }
 
 // check prints what holds, or returns the differences.
-func check[TX eventmodels.EnhancedTX, DB database[TX]](ctx context.Context, p play, shops []*shop[TX, DB], took time.Duration) error {
+func check[ID eventmodels.AbstractID[ID], TX eventmodels.EnhancedTX, DB database[ID, TX]](ctx context.Context, p play, shops []*shop[ID, TX, DB], took time.Duration) error {
 	problems, err := compare(ctx, shops)
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ What must hold, holds, after %v:
 }
 
 // compare finds the differences.
-func compare[TX eventmodels.EnhancedTX, DB database[TX]](ctx context.Context, shops []*shop[TX, DB]) ([]problem, error) {
+func compare[ID eventmodels.AbstractID[ID], TX eventmodels.EnhancedTX, DB database[ID, TX]](ctx context.Context, shops []*shop[ID, TX, DB]) ([]problem, error) {
 	s := shops[0]
 	var problems []problem
 	add := func(what string, rows []string) {
@@ -138,7 +138,7 @@ func compare[TX eventmodels.EnhancedTX, DB database[TX]](ctx context.Context, sh
 
 // unrewarded compares how many orders each customer has placed with the last
 // one that the loyalty programme has seen.
-func (s *shop[TX, DB]) unrewarded(ctx context.Context, tx TX) (behind []string, err error) {
+func (s *shop[ID, TX, DB]) unrewarded(ctx context.Context, tx TX) (behind []string, err error) {
 	rows, err := tx.QueryContext(ctx, `SELECT customer, orders FROM demo_customers`)
 	if err != nil {
 		return nil, err

@@ -19,7 +19,7 @@
 // something does not.
 //
 // Without flags everything is inside the process: a Kafka-protocol broker and
-// an SQLite file. -kafka and -postgres point it at real servers; it makes
+// an SQLite file. -kafka and -postgres or -mysql point it at real servers; it makes
 // topics, and tables whose names begin with demo_.
 package main
 
@@ -37,6 +37,7 @@ import (
 	"time"
 
 	"github.com/seed46dd6f11/events/eventembed"
+	"github.com/seed46dd6f11/events/eventmysql"
 	"github.com/seed46dd6f11/events/eventpg"
 	"github.com/seed46dd6f11/events/eventsqlite"
 )
@@ -45,6 +46,7 @@ import (
 type options struct {
 	kafka    string
 	postgres string
+	mysql    string
 	orders   int
 	verbose  bool
 }
@@ -53,6 +55,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.kafka, "kafka", "", "comma-separated `addresses` of Kafka brokers; default: a broker inside this process")
 	flag.StringVar(&o.postgres, "postgres", "", "`DSN` of a PostgreSQL database; default: an SQLite file that is deleted at the end")
+	flag.StringVar(&o.mysql, "mysql", "", "`DSN` of a MySQL or MariaDB database, as of go-sql-driver/mysql, instead")
 	flag.IntVar(&o.orders, "orders", 600, "how many orders are attempted")
 	flag.BoolVar(&o.verbose, "v", false, "show the library's log")
 	flag.Parse()
@@ -94,6 +97,12 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		fmt.Fprintln(out, "Database: PostgreSQL")
 		return perform(ctx, p, "$", func() (*eventpg.DB, error) {
 			return eventpg.Open(ctx, o.postgres, eventpg.WithMigrate())
+		})
+	}
+	if o.mysql != "" {
+		fmt.Fprintln(out, "Database: MySQL")
+		return perform(ctx, p, "", func() (*eventmysql.DB, error) {
+			return eventmysql.Open(ctx, o.mysql, eventmysql.WithMigrate())
 		})
 	}
 	folder, err := os.MkdirTemp("", "orders")

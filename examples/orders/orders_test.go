@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed46dd6f11/events"
 	"github.com/seed46dd6f11/events/eventembed"
+	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/eventsqlite"
 )
 
@@ -20,16 +21,24 @@ func TestEmbedded(t *testing.T) {
 }
 
 func TestRealServers(t *testing.T) {
-	o := options{orders: 200, kafka: os.Getenv("EVENTS_KAFKA_BROKERS"), postgres: os.Getenv("EVENTS_POSTGRES_DSN")}
-	if o.kafka == "" || o.postgres == "" {
-		const message = "EVENTS_KAFKA_BROKERS and EVENTS_POSTGRES_DSN are not both set: no servers to test with (scripts/services up starts them)"
-		if os.Getenv("EVENTS_REQUIRE") != "" {
-			t.Fatal(message)
-		}
-		t.Skip(message)
-	}
-	if err := run(t.Context(), o, testOutput{t}); err != nil {
-		t.Fatal(err)
+	kafka := os.Getenv("EVENTS_KAFKA_BROKERS")
+	for variable, o := range map[string]options{
+		"EVENTS_POSTGRES_DSN": {postgres: os.Getenv("EVENTS_POSTGRES_DSN")},
+		"EVENTS_MYSQL_DSN":    {mysql: os.Getenv("EVENTS_MYSQL_DSN")},
+	} {
+		t.Run(variable, func(t *testing.T) {
+			if kafka == "" || o.postgres+o.mysql == "" {
+				message := "EVENTS_KAFKA_BROKERS and " + variable + " are not both set: no servers to test with (scripts/services up starts them)"
+				if os.Getenv("EVENTS_REQUIRE") != "" {
+					t.Fatal(message)
+				}
+				t.Skip(message)
+			}
+			o.orders, o.kafka = 200, kafka
+			if err := run(t.Context(), o, testOutput{t}); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
 
@@ -66,14 +75,14 @@ func TestCheckFindsDifferences(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer broker.Close()
-	lib := events.New[id, *eventsqlite.Tx, *eventsqlite.DB]()
+	lib := events.New[eventmodels.StringEventID, *eventsqlite.Tx, *eventsqlite.DB]()
 	lib.Configure(db, nil, false, nil, nil, broker.Addrs())
 	defer lib.Shutdown(context.WithoutCancel(ctx))
 	st := newStats()
 	st.mailed = map[string]int{"twice": 1, "phantom": 1}
 	st.outOfOrder = []string{"ada: 3 after 1"}
-	s := &shop[*eventsqlite.Tx, *eventsqlite.DB]{play: play{out: testOutput{t}}, db: db, lib: lib, bind: "?", cache: newPriceCache(), stats: st}
-	err = check(context.WithoutCancel(ctx), s.play, []*shop[*eventsqlite.Tx, *eventsqlite.DB]{s}, time.Second)
+	s := &shop[eventmodels.StringEventID, *eventsqlite.Tx, *eventsqlite.DB]{play: play{out: testOutput{t}}, db: db, lib: lib, bind: "?", cache: newPriceCache(), stats: st}
+	err = check(context.WithoutCancel(ctx), s.play, []*shop[eventmodels.StringEventID, *eventsqlite.Tx, *eventsqlite.DB]{s}, time.Second)
 	if err == nil {
 		t.Fatal("no difference was found")
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,21 +56,19 @@ type play struct {
 }
 
 // Most services name the types of their database's package (eventpg.Tx,
-// eventpg.DB). This one runs on two of them, so its code has the types as
+// eventpg.DB). This one runs on three of them, so its code has the types as
 // parameters.
 type (
-	id                                                  = eventmodels.StringEventID
-	database[TX eventmodels.EnhancedTX]                 = eventmodels.AbstractDB[id, TX]
-	closer                                              interface{ Close() error }
-	library[TX eventmodels.EnhancedTX, DB database[TX]] = events.Library[id, TX, DB]
+	database[ID eventmodels.AbstractID[ID], TX eventmodels.EnhancedTX] = eventmodels.AbstractDB[ID, TX]
+	closer                                                             interface{ Close() error }
 )
 
 // shop is one instance of the order service.
-type shop[TX eventmodels.EnhancedTX, DB database[TX]] struct {
+type shop[ID eventmodels.AbstractID[ID], TX eventmodels.EnhancedTX, DB database[ID, TX]] struct {
 	play
 	db   DB
-	lib  *library[TX, DB]
-	bind string // how placeholders begin: $1 or ?1
+	lib  *events.Library[ID, TX, DB]
+	bind string // how placeholders begin: $1 or ?1; "": they are ?, in their order
 
 	cache *priceCache
 	stats *stats
@@ -107,12 +106,12 @@ func (s *stats) firstTime(what string) bool {
 }
 
 // open makes an instance, registers its handlers and starts it.
-func open[TX eventmodels.EnhancedTX, DB database[TX]](ctx context.Context, p play, bind string, db DB, st *stats) (s *shop[TX, DB], wait func() error, err error) {
-	s = &shop[TX, DB]{play: p, db: db, bind: bind, cache: newPriceCache(), stats: st, lib: events.New[id, TX, DB]()}
+func open[ID eventmodels.AbstractID[ID], TX eventmodels.EnhancedTX, DB database[ID, TX]](ctx context.Context, p play, bind string, db DB, st *stats) (s *shop[ID, TX, DB], wait func() error, err error) {
+	s = &shop[ID, TX, DB]{play: p, db: db, bind: bind, cache: newPriceCache(), stats: st, lib: events.New[ID, TX, DB]()}
 	s.lib.SetPrefix(p.prefix)
 	s.lib.SetLogger(p.log)
 
-	orders := eventmodels.BindTopicTx[orderPlaced, id, TX, DB](placed)
+	orders := eventmodels.BindTopicTx[orderPlaced, ID, TX, DB](placed)
 	s.lib.ConsumeExactlyOnce(billing, eventmodels.OnFailureBlock, "invoice", orders.HandlerTx(s.invoice))
 	s.lib.ConsumeExactlyOnce(billing, eventmodels.OnFailureBlock, "sales", orders.BatchHandlerTx(s.sumUp), events.WithBatch(50))
 	s.lib.ConsumeIdempotent(mailing, eventmodels.OnFailureSave, "confirmation", orders.Handler(s.confirm),
@@ -144,7 +143,7 @@ var errChangedMind = errors.New("the customer changed their mind")
 //
 // The event's key is the customer, and the transactions of a customer update
 // the same row. So the customer's events are in the order of the commits.
-func (s *shop[TX, DB]) place(ctx context.Context, n int) error {
+func (s *shop[ID, TX, DB]) place(ctx context.Context, n int) error {
 	order := orderPlaced{Order: fmt.Sprintf("order-%04d", n), Customer: customers[n%len(customers)], Product: products[n%len(products)], Cents: 100 + n}
 	err := s.db.Transact(ctx, func(tx TX) error {
 		if _, err := tx.ExecContext(ctx, s.sql(`UPDATE demo_customers SET orders = orders + 1 WHERE customer = $1`), order.Customer); err != nil {
@@ -181,7 +180,7 @@ func (s *shop[TX, DB]) place(ctx context.Context, n int) error {
 
 // invoice is the exactly-once handler: the row and the mark that the event is
 // done are committed together.
-func (s *shop[TX, DB]) invoice(ctx context.Context, tx TX, e eventmodels.Event[orderPlaced]) error {
+func (s *shop[ID, TX, DB]) invoice(ctx context.Context, tx TX, e eventmodels.Event[orderPlaced]) error {
 	_, err := tx.ExecContext(ctx, s.sql(`INSERT INTO demo_invoices(order_id, cents) VALUES ($1, $2)`), e.Payload.Order, e.Payload.Cents)
 	if err == nil {
 		s.stats.invoices.Add(1)
@@ -191,7 +190,7 @@ func (s *shop[TX, DB]) invoice(ctx context.Context, tx TX, e eventmodels.Event[o
 
 // sumUp is the exactly-once batch handler: under pressure many orders cost one
 // transaction and one row.
-func (s *shop[TX, DB]) sumUp(ctx context.Context, tx TX, batch []eventmodels.Event[orderPlaced]) error {
+func (s *shop[ID, TX, DB]) sumUp(ctx context.Context, tx TX, batch []eventmodels.Event[orderPlaced]) error {
 	cents := 0
 	for _, e := range batch {
 		cents += e.Payload.Cents
@@ -206,7 +205,7 @@ func (s *shop[TX, DB]) sumUp(ctx context.Context, tx TX, batch []eventmodels.Eve
 // reward is ordered by the event's key, the customer. The first attempt of
 // every ninth order fails, and the customer's next orders wait for it. An event
 // that comes once more changes nothing.
-func (s *shop[TX, DB]) reward(_ context.Context, e eventmodels.Event[orderPlaced]) error {
+func (s *shop[ID, TX, DB]) reward(_ context.Context, e eventmodels.Event[orderPlaced]) error {
 	if e.Payload.Number%9 == 0 && s.stats.firstTime("reward "+e.Payload.Order) {
 		s.stats.loyaltyFails.Add(1)
 		return errors.New("loyalty: the points could not be booked")
@@ -227,7 +226,7 @@ func noMailbox(order string) bool { return strings.HasSuffix(order, "3") }
 // confirm is the idempotent handler. The mail server is bad: the first attempt
 // of every tenth order fails. And one address in ten does not exist: to try
 // again would not help.
-func (s *shop[TX, DB]) confirm(_ context.Context, e eventmodels.Event[orderPlaced]) error {
+func (s *shop[ID, TX, DB]) confirm(_ context.Context, e eventmodels.Event[orderPlaced]) error {
 	if noMailbox(e.Payload.Order) && !s.stats.repaired.Load() {
 		s.stats.bounced.Add(1)
 		return eventmodels.SetErrorHandling(fmt.Errorf("the mailbox of %s, order %q, does not exist", e.Payload.Customer, e.Payload.Order), eventmodels.DoNotRetry)
@@ -244,11 +243,13 @@ func (s *shop[TX, DB]) confirm(_ context.Context, e eventmodels.Event[orderPlace
 }
 
 // changePrice writes a new price and tells all caches.
-func (s *shop[TX, DB]) changePrice(ctx context.Context, product string) error {
+func (s *shop[ID, TX, DB]) changePrice(ctx context.Context, product string) error {
 	err := s.db.Transact(ctx, func(tx TX) error {
 		next := priceChanged{Product: product, Cents: 100 + rand.IntN(900)}
-		if err := tx.QueryRowContext(ctx, s.sql(`UPDATE demo_prices SET cents = $1, version = version + 1 WHERE product = $2 RETURNING version`),
-			next.Cents, product).Scan(&next.Version); err != nil {
+		if _, err := tx.ExecContext(ctx, s.sql(`UPDATE demo_prices SET cents = $1, version = version + 1 WHERE product = $2`), next.Cents, product); err != nil {
+			return err
+		}
+		if err := tx.QueryRowContext(ctx, s.sql(`SELECT version FROM demo_prices WHERE product = $1`), product).Scan(&next.Version); err != nil {
 			return err
 		}
 		tx.Produce(eventmodels.BindTopic[priceChanged](prices).Event(product, next))
@@ -262,15 +263,21 @@ func (s *shop[TX, DB]) changePrice(ctx context.Context, product string) error {
 
 // refresh is the broadcast handler. Broadcasts come in any order, so the cache
 // keeps the larger version.
-func (s *shop[TX, DB]) refresh(_ context.Context, e eventmodels.Event[priceChanged]) error {
+func (s *shop[ID, TX, DB]) refresh(_ context.Context, e eventmodels.Event[priceChanged]) error {
 	s.cache.put(e.Payload)
 	return nil
 }
 
-// sql turns the placeholders $1 into the database's: ?1 for SQLite.
-func (s *shop[TX, DB]) sql(statement string) string {
+// sql turns the placeholders $1 into the database's: ?1 for SQLite, ? for
+// MySQL.
+func (s *shop[ID, TX, DB]) sql(statement string) string {
+	if s.bind == "" {
+		return placeholder.ReplaceAllString(statement, "?")
+	}
 	return strings.ReplaceAll(statement, "$", s.bind)
 }
+
+var placeholder = regexp.MustCompile(`\$\d`)
 
 // priceCache is what price lookups would be answered from.
 type priceCache struct {
