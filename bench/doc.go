@@ -1,6 +1,7 @@
 // Bench compares this library with other clients of Kafka and with bare
 // statements in PostgreSQL: all of them in turn, on the same servers, in one
-// run. It prints what each has achieved and the ratio of the medians.
+// run. It prints what each has achieved and the ratio of the medians. The library's
+// own backends are compared with each other, too.
 //
 //	bench/run                       starts servers of its own, and runs everything
 //	bench/run -short                the same in about two minutes

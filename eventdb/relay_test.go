@@ -27,6 +27,17 @@ func TestRelaySendsAndDeletes(t *testing.T) {
 	})
 }
 
+// What endangers events is said when the relay starts, once.
+func TestConcernsAreLogged(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := start(t, script{store: func(s *store) { s.concerns = []string{"fsync is off"} }})
+		time.Sleep(time.Hour)
+		if n := strings.Count(p.lines.String(), "fsync is off"); n != 1 {
+			t.Errorf("said %d times: %s", n, p.lines)
+		}
+	})
+}
+
 // A commit wakes an idle relay; a row of another process is found by polling.
 func TestRelayWakesUp(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -58,8 +58,8 @@ type Producer[ID AbstractID[ID]] interface {
 }
 
 // AbstractDB is a database as a [Library] uses it. Only the library calls it;
-// the packages eventpg and eventsqlite have implementations, both made of the
-// package eventdb.
+// the packages eventpg, eventmysql, events2 and eventsqlite have implementations,
+// all made of the package eventdb.
 //
 // All methods may be called by many goroutines at once, and return as soon as
 // ctx ends.

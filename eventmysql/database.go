@@ -77,7 +77,7 @@ func WithMarkWait(d time.Duration) Option { return func(c *config) { c.settings.
 func WithMigrate() Option { return func(c *config) { c.migrate = true } }
 
 // WithMaxConnections limits the pool that [Open] makes;
-// [DefaultMaxConnections] by default. The relay has up to four connections
+// [DefaultMaxConnections] by default. The relay has up to five connections
 // besides. For Open only.
 func WithMaxConnections(n int) Option {
 	return func(c *config) { c.maxConnections = max(n, 1) }
@@ -143,7 +143,7 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*DB, error) {
 // it closes it, after the Library has stopped.
 //
 // The driver does not tell how connections of the pool are made, so that the
-// relay takes those that it needs, up to four, out of it and keeps them until
+// relay takes those that it needs, up to five, out of it and keeps them until
 // it stops: the pool should have a limit of ten or more, or none. With [Open]
 // the relay has its own.
 //

@@ -78,7 +78,7 @@
 //
 // # Connections
 //
-// Besides the pool that [Open] makes, each process has up to four connections
+// Besides the pool that [Open] makes, each process has up to five connections
 // for the relay and the deletion of old marks, made when they are needed, with
 // the settings of the data source name. The driver does not tell how those of an
 // application's pool are made: with [Wrap] and [New] the relay takes its

@@ -73,7 +73,7 @@ func WithMarkWait(d time.Duration) Option { return func(c *config) { c.settings.
 func WithMigrate() Option { return func(c *config) { c.migrate = true } }
 
 // WithMaxConnections limits the pool that [Open] makes;
-// [DefaultMaxConnections] by default. The library has up to five connections
+// [DefaultMaxConnections] by default. The library has up to six connections
 // besides. For Open only.
 func WithMaxConnections(n int) Option {
 	return func(c *config) { c.maxConnections = max(n, 1) }
@@ -137,7 +137,7 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*DB, error) {
 // it closes it, after the Library has stopped.
 //
 // The driver does not tell how connections of the pool are made, so that the
-// library takes those that it needs out of it: up to four for the relay, which
+// library takes those that it needs out of it: up to five for the relay, which
 // it keeps until that stops, and one to draw numbers with, which it keeps until
 // Close. The pool should have a limit of ten or more, or none. With [Open] the
 // library has its own.

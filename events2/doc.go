@@ -77,7 +77,7 @@
 //
 // # Connections
 //
-// Besides the pool that [Open] makes, each process has up to four connections
+// Besides the pool that [Open] makes, each process has up to five connections
 // for the relay and the deletion of old marks, and one to draw numbers with.
 // With [Wrap] and [New] they are taken out of the application's pool and kept.
 // The relay is not told of commits in other processes, and polls.

@@ -22,8 +22,8 @@ const (
 	// StoreConnections is how many connections a store keeps at most.
 	StoreConnections = workConnections + 1
 	// KeptConnections is how many connections of a pool that has no others to
-	// give the relay and the deletion of old marks may keep.
-	KeptConnections = StoreConnections + 1
+	// give the relay and, with two, the deletion of old marks may keep.
+	KeptConnections = StoreConnections + 2
 )
 
 // A Source gives a connection that nobody else uses until it is closed.
@@ -58,7 +58,8 @@ func NewConnections(source Source, setup ...string) *Connections {
 // ErrClosed is the error of a store's methods after Close.
 var ErrClosed = errors.New("the outbox store is closed")
 
-// Work runs f with a connection, once there is one of those for work.
+// Work runs f with a connection, once there is one of those for work. f is run
+// once more if its connection turns out to have been closed while it was idle.
 func (c *Connections) Work(ctx context.Context, f func(context.Context, *sql.Conn) error) error {
 	return c.with(ctx, c.work, f)
 }

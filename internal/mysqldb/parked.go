@@ -46,6 +46,7 @@ func (p *Parked) ListParked(ctx context.Context, scope string, after eventmodels
 			return err
 		}
 		defer rows.Close()
+		parked = nil // of a try before
 		for rows.Next() {
 			var (
 				r                 eventmodels.ParkedRow
