@@ -68,10 +68,11 @@ mysql_start() {
 	folder=$(mysql_folder) || return 1
 	rm -f "$folder/pid"
 	# Durable commits are the server's default. max_connections: every test has pools of its own. The path of the socket
-	# must be short, and no other server may have it.
+	# must be short, and no other server may have it. The shell that waits in the background lives as long as the server, and
+	# must not hold the script's locks.
 	mysql_run "$MYSQLD" --no-defaults --datadir="$folder/data" --init-file="$folder/init.sql" --pid-file="$folder/pid" \
 		--bind-address=127.0.0.1 --port="$(mysql_port)" --socket="$folder/s" --skip-name-resolve \
-		--max-connections=400 --log-error="$folder/log" >"$RUN/mysql.start.log" 2>&1 &
+		--max-connections=400 --log-error="$folder/log" >"$RUN/mysql.start.log" 2>&1 8>&- 9>&- &
 	local starter=$!
 	for ((i = 0; i < START_SECONDS * 20; i++)); do
 		if [[ -s $folder/pid ]] && port_heard "$(mysql_port)"; then
