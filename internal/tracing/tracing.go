@@ -171,6 +171,9 @@ func (t *Tracer) Process(ctx context.Context, topic, group string, ms []*eventmo
 		attributes = append(attributes, semconv.MessagingConsumerGroupName(group))
 	}
 	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer)}
+	// A span around StartConsuming, whose context's values handlers have, is the
+	// parent of nothing: its trace would never end.
+	ctx = trace.ContextWithSpanContext(ctx, trace.SpanContext{})
 	if len(ms) == 1 {
 		ctx = t.propagator.Extract(ctx, messageCarrier{ms[0]})
 		attributes = append(attributes,

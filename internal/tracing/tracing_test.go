@@ -97,6 +97,28 @@ func TestRelayOfWhatIsNotSampled(t *testing.T) {
 	}
 }
 
+// The span in which consuming was started is not the parent of what is
+// processed.
+func TestProcessIsNoPartOfTheStart(t *testing.T) {
+	spans := tracetest.NewInMemoryExporter()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
+	tracer := New(provider, nil)
+	ctx, main := provider.Tracer("main").Start(context.Background(), "main")
+	defer main.End()
+	for _, ms := range [][]*eventmodels.Message{{{Topic: "t"}}, {{Topic: "t"}, {Topic: "t"}}} {
+		_, span := tracer.Process(ctx, "t", "g", ms)
+		span.End(nil)
+	}
+	for _, s := range spans.GetSpans() {
+		if s.Parent.IsValid() || s.SpanContext.TraceID() == main.SpanContext().TraceID() {
+			t.Errorf("%s of trace %s has the parent %v", s.Name, s.SpanContext.TraceID(), s.Parent)
+		}
+	}
+	if n := len(spans.GetSpans()); n != 2 {
+		t.Errorf("%d spans", n)
+	}
+}
+
 func TestErrorType(t *testing.T) {
 	for _, c := range []struct {
 		err  error
