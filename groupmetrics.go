@@ -14,7 +14,8 @@ import (
 )
 
 // Metrics of consumer groups, as this process sees them. What is sampled is
-// looked at every 15 s.
+// looked at every 15 s. Of several Libraries with a group of the same name the
+// partitions are added up; of their lags it is the largest.
 var (
 	// ConsumerLag is how many offsets of a partition that this process has
 	// been assigned are not done, up to the last stable one. It counts
@@ -125,8 +126,8 @@ func (s *groupSampler) sample(ctx context.Context) {
 			paused++
 		}
 	}
-	AssignedPartitions.WithLabelValues(s.group).Set(float64(len(positions)))
-	PausedPartitions.WithLabelValues(s.group).Set(float64(paused))
+	sharedAssigned.set(s, float64(len(positions)), s.group)
+	sharedPaused.set(s, float64(paused), s.group)
 	type place struct {
 		topic     string
 		partition int32
@@ -140,7 +141,7 @@ func (s *groupSampler) sample(ctx context.Context) {
 		blocked[word][place{b.Topic, b.Partition}] = true // by several events, perhaps
 	}
 	for _, word := range blockWords {
-		BlockedPartitions.WithLabelValues(s.group, word).Set(float64(len(blocked[word])))
+		sharedBlocked.set(s, float64(len(blocked[word])), s.group, word)
 	}
 	lag, err := s.lag(ctx, positions)
 	if err != nil {
@@ -201,13 +202,13 @@ func (s *groupSampler) lag(ctx context.Context, positions []delivery.Position) (
 func (s *groupSampler) show(lag map[kafka.TopicPartition]int64) {
 	for tp := range s.shown {
 		if _, still := lag[tp]; !still {
-			ConsumerLag.DeleteLabelValues(s.labels(tp)...)
+			sharedLag.remove(s, s.labels(tp)...)
 		}
 	}
 	s.shown = make(map[kafka.TopicPartition]bool, len(lag))
 	for tp, behind := range lag {
 		s.shown[tp] = true
-		ConsumerLag.WithLabelValues(s.labels(tp)...).Set(float64(behind))
+		sharedLag.set(s, float64(behind), s.labels(tp)...)
 	}
 }
 
@@ -217,7 +218,9 @@ func (s *groupSampler) labels(tp kafka.TopicPartition) []string {
 
 func (s *groupSampler) forget() {
 	s.show(nil)
-	AssignedPartitions.DeleteLabelValues(s.group)
-	PausedPartitions.DeleteLabelValues(s.group)
-	BlockedPartitions.DeletePartialMatch(prometheus.Labels{"consumer_group": s.group})
+	sharedAssigned.remove(s, s.group)
+	sharedPaused.remove(s, s.group)
+	for _, word := range blockWords {
+		sharedBlocked.remove(s, s.group, word)
+	}
 }

@@ -335,22 +335,22 @@ type outboxSample struct {
 func (o relayObserver) Holding(holds bool) {
 	scope := o.lib.settings.prefix
 	if holds {
-		RelayLeaseHeld.WithLabelValues(scope).Set(1)
+		sharedLease.set(o.lib.instanceID, 1, scope)
 		return
 	}
 	o.lib.outbox.Store(nil)
-	RelayLeaseHeld.WithLabelValues(scope).Set(0)
-	OutboxRows.DeleteLabelValues(scope)
-	OutboxOldestAge.DeleteLabelValues(scope)
-	OutboxParkedRows.DeleteLabelValues(scope)
+	sharedLease.set(o.lib.instanceID, 0, scope)
+	sharedRows.remove(o.lib.instanceID, scope)
+	sharedOldest.remove(o.lib.instanceID, scope)
+	sharedParked.remove(o.lib.instanceID, scope)
 }
 
 func (o relayObserver) Sampled(stats eventmodels.OutboxStats) {
 	o.lib.outbox.Store(&outboxSample{stats, time.Now()})
 	scope := o.lib.settings.prefix
-	OutboxRows.WithLabelValues(scope).Set(float64(stats.Rows))
-	OutboxOldestAge.WithLabelValues(scope).Set(stats.OldestAge.Seconds())
-	OutboxParkedRows.WithLabelValues(scope).Set(float64(stats.Parked))
+	sharedRows.set(o.lib.instanceID, float64(stats.Rows), scope)
+	sharedOldest.set(o.lib.instanceID, stats.OldestAge.Seconds(), scope)
+	sharedParked.set(o.lib.instanceID, float64(stats.Parked), scope)
 }
 
 func (o relayObserver) Failed(operation string, err error) {

@@ -18,7 +18,8 @@ var (
 	Earliest = Start{kafka.Earliest}
 	// Latest is the first event that is appended after the instance has
 	// started consuming. A partition that is added later is read from its
-	// beginning.
+	// beginning; but one that was added before the instance has started, and
+	// of which no other one has noticed, begins there, too.
 	Latest = Start{kafka.Latest}
 )
 
