@@ -9,7 +9,8 @@ import (
 
 // sharedGauge is a gauge that several Libraries of a process may have a part in
 // under the same labels: two with one group, or with one prefix and a database
-// each. It is gone when none of them has a part in it any more.
+// each. Unlike those of gaugeshares.go it is gone when none of them has a part in
+// it any more.
 type sharedGauge struct {
 	vec *prometheus.GaugeVec
 	// merge makes one value of two parts. Zero is that of no part.
