@@ -3,6 +3,8 @@ package events
 import (
 	"sync"
 	"time"
+
+	"github.com/seed46dd6f11/events/internal/loglimit"
 )
 
 const (
@@ -16,6 +18,8 @@ const (
 
 // errorPacer knows how long RecordError pauses.
 type errorPacer struct {
+	lines loglimit.Limit // of the log, by category
+
 	mu    sync.Mutex
 	last  map[string]time.Time     // guarded by mu; by category
 	pause map[string]time.Duration // guarded by mu; by category
@@ -49,12 +53,15 @@ func (l *LibraryNoDB) RecordError(category string, err error) error {
 	return err
 }
 
-// RecordErrorNoWait is [LibraryNoDB.RecordError] without the pause.
+// RecordErrorNoWait is [LibraryNoDB.RecordError] without the pause. Of each
+// category ten errors are logged in ten seconds; all are counted.
 func (l *LibraryNoDB) RecordErrorNoWait(category string, err error) error {
 	if err == nil {
 		return nil
 	}
 	ErrorCounts.WithLabelValues(category).Inc()
-	l.logger().Error("error", "category", category, "error", err)
+	if leftOut, ok := l.errors.lines.Allow(category, time.Now()); ok {
+		l.logger().Error("events: something has failed", "category", category, "error", err, "left_out", leftOut)
+	}
 	return err
 }

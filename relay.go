@@ -236,7 +236,7 @@ func (l *Library[ID, TX, DB]) newRelay(poll time.Duration, batchSize int) (*even
 	if err != nil {
 		return nil, err
 	}
-	log := l.logger()
+	log := l.logger().With("scope", l.settings.prefix)
 	return eventdb.NewRelay(eventdb.RelayConfig{
 		Scope:     l.settings.prefix,
 		Owner:     leaseOwner(),

@@ -114,6 +114,7 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 	if group == "" {
 		return l.openBroadcast(ctx, engine, connect, topics)
 	}
+	connect.Logger = log.With("consumer_group", group)
 	var told kafka.Assignments = engine
 	if letters.writer != nil {
 		letters.index.SetWake(engine.Wake)

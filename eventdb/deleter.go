@@ -52,8 +52,10 @@ func (l *leadership) deleteSome(ctx context.Context) error {
 			l.flight.giveBack(nil, refused[i:])
 			return err
 		}
-		l.relay.log.Error("Kafka refuses an event for itself; it is parked. Requeue it when the reason is gone, or discard it",
-			"topic", r.topic, "id", r.key.ID, "error", r.err)
+		if leftOut, ok := l.relay.parked.Allow(r.topic, time.Now()); ok {
+			l.relay.log.Error("Kafka refuses an event for itself; it is parked. Requeue it when the reason is gone, or discard it",
+				"wire_topic", r.topic, "id", r.key.ID, "error", r.err, "left_out", leftOut)
+		}
 		l.flight.deleted([]eventmodels.OutboxKey{r.key})
 	}
 	return nil

@@ -403,7 +403,7 @@ func (l *leadership) attend(ctx context.Context) error {
 		return nil
 	}
 	for _, topic := range ready {
-		l.relay.log.Info("the topic can be written again", "topic", topic)
+		l.relay.log.Info("the topic can be written again", "wire_topic", topic)
 		// Resume comes before the read from the beginning: rows that were
 		// read before come back as returned until then, so that none of
 		// them overtakes an older one.

@@ -11,6 +11,7 @@ import (
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/backoff"
 	"github.com/seed46dd6f11/events/internal/kafka/lanes"
+	"github.com/seed46dd6f11/events/internal/loglimit"
 	"github.com/seed46dd6f11/events/internal/tracing"
 )
 
@@ -105,9 +106,11 @@ func setDefault[T int | time.Duration](field *T, value T) {
 // Relay moves a scope's outbox to Kafka while its process holds the scope's
 // lease, and stands by while another one does.
 type Relay struct {
-	cfg  RelayConfig
-	log  *slog.Logger
-	wake chan struct{} // capacity 1: this process has committed
+	cfg RelayConfig
+	log *slog.Logger
+	// parked bounds the lines about parked events, topic by topic.
+	parked loglimit.Limit
+	wake   chan struct{} // capacity 1: this process has committed
 	// heard, of capacity 1: a process (this one, too: it hears itself) has
 	// committed, or released the lease.
 	heard chan struct{}

@@ -150,7 +150,7 @@ func (r *Reader) judge(ctx context.Context, tp kafka.TopicPartition, offset int6
 	if says == unknown {
 		began := time.Now()
 		if err := r.index.learn(ctx, tp, header.ID, offset); err != nil {
-			r.log.Debug("events: a dead-letter topic could not be read; it is tried again", "topic", tp.Topic, "partition", tp.Partition, "error", err)
+			r.log.Debug("events: a dead-letter topic could not be read; it is tried again", "wire_topic", tp.Topic, "partition", tp.Partition, "error", err)
 			return false, delivery.NotBefore(time.Now().Add(unknownWait))
 		}
 		if deadline, _ := ctx.Deadline(); time.Until(deadline) > 10*time.Since(began) {

@@ -31,7 +31,7 @@ func (e *Engine) Assigned(_ context.Context, partitions []kafka.TopicPartition) 
 	e.unlock()
 	if len(unknown) > 0 {
 		e.log.Error("events: partitions of topics without handlers were assigned; they are not consumed",
-			slog.String("group", e.cfg.Group), slog.Any("partitions", unknown))
+			slog.String("consumer_group", e.cfg.Group), slog.Any("partitions", unknown))
 	}
 }
 
@@ -112,7 +112,7 @@ func (e *Engine) awaitQuiet(ctx context.Context, ps []*partition, cause error) {
 		e.mu.Unlock()
 		if len(hung) > 0 {
 			e.log.Warn("events: handlers were still running when their time was up; their contexts are cancelled and their events are delivered again",
-				slog.String("group", e.cfg.Group), slog.Int("handlers", len(hung)), slog.Any("cause", cause))
+				slog.String("consumer_group", e.cfg.Group), slog.Int("handlers", len(hung)), slog.Any("cause", cause))
 		}
 		return
 	}
@@ -177,6 +177,6 @@ func (e *Engine) end(ps []*partition) (uncommitted int) {
 func (e *Engine) reportUncommitted(partitions int, err error) {
 	if partitions > 0 {
 		e.log.Warn("events: the last offsets of partitions could not be committed; what was done since the last commit is done again by their next owner",
-			slog.String("group", e.cfg.Group), slog.Int("partitions", partitions), slog.Any("error", err))
+			slog.String("consumer_group", e.cfg.Group), slog.Int("partitions", partitions), slog.Any("error", err))
 	}
 }

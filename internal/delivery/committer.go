@@ -48,7 +48,7 @@ func (e *Engine) commit(ctx context.Context) {
 		failures++
 		if ctx.Err() == nil && e.warnings.allow(commitWarning{}, time.Now()) {
 			e.log.Warn("events: offsets could not be committed; it is tried again, and nothing is lost (but done again after a crash)",
-				slog.String("group", e.cfg.Group), slog.Any("error", err))
+				slog.String("consumer_group", e.cfg.Group), slog.Any("error", err))
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed46dd6f11/events/internal/kafka"
+	"github.com/seed46dd6f11/events/internal/loglimit"
 )
 
 // Engine brings fetched records to handlers and commits what is done.
@@ -40,6 +41,7 @@ type Engine struct {
 
 	services sync.WaitGroup
 	warnings warnings
+	finals   loglimit.Limit
 }
 
 // stage of an engine's life.

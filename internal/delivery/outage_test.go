@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/loglimit"
 )
 
 var (
@@ -224,13 +225,18 @@ func TestFinalVerdictIsConfirmed(t *testing.T) {
 		f.handle("invoice", "orders", func(context.Context, *eventmodels.Message) error { return errTest }).NoRetry = true
 		h := f.handle("keep", "audit", func(context.Context, *eventmodels.Message) error { return errTest })
 		h.NoRetry, h.OnFailure = true, eventmodels.OnFailureBlock
+		var dropped atomic.Int64
+		f.cfg.Observer.Dropped = func(*Handler) { dropped.Add(1) }
 		f.produce(tp, 1000)
 		f.produce(at("audit", 0), 1)
 		f.start(tp, at("audit", 0))
 		f.settle(5 * time.Second)
 		f.wantCommitted(tp, 1000)
 		f.wantCommitted(at("audit", 0), 0)
-		f.wantLogged(1000, "discarded")
+		if n := dropped.Load(); n != 1000 {
+			t.Errorf("%d events were dropped", n)
+		}
+		f.wantLogged(loglimit.Burst, "discarded") // more say nothing new
 		f.wantLogged(1, "blocks its partition")
 		if n := o.questions.Load(); n > 300 {
 			t.Errorf("%d questions for 1000 events", n)

@@ -29,7 +29,7 @@ func (e *Engine) poll(ctx context.Context) {
 		cancel()
 		if !open {
 			if ctx.Err() == nil {
-				e.log.Error("events: fetching has ended, since the connection to Kafka was closed; nothing more is consumed", slog.String("group", e.cfg.Group))
+				e.log.Error("events: fetching has ended, since the connection to Kafka was closed; nothing more is consumed", slog.String("consumer_group", e.cfg.Group))
 			}
 			return
 		}
@@ -50,7 +50,7 @@ func (e *Engine) pollOnce(ctx context.Context) (open bool) {
 // steer pauses and resumes partitions at the source.
 func (e *Engine) steer(next plan) {
 	if len(next.pause) > 0 {
-		e.log.Debug("events: partitions pause until their backlog is empty", slog.Any("partitions", next.pause))
+		e.log.Debug("events: partitions pause until their backlog is empty", slog.String("consumer_group", e.cfg.Group), slog.Any("partitions", next.pause))
 		e.source.Pause(next.pause)
 	}
 	if len(next.resume) > 0 {

@@ -42,10 +42,10 @@ func (e *Engine) probe(ctx context.Context) {
 		}
 		switch {
 		case err == nil && failures > 0:
-			e.log.Info("events: the database and the brokers answer again; the partitions go on", "questions", failures)
+			e.log.Info("events: the database and the brokers answer again; the partitions go on", slog.String("consumer_group", e.cfg.Group), slog.Int("questions", failures))
 		case err != nil && failures == 0:
 			e.log.Warn("events: the database or the brokers do not answer; the partitions concerned pause until they do, and no event is given up meanwhile",
-				slog.Any("error", err))
+				slog.String("consumer_group", e.cfg.Group), slog.Any("error", err))
 		}
 		if err == nil {
 			failures = 0

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,10 +40,10 @@ func (e *Engine) reportFailure(d *delivery, j *judgement, n int, now time.Time) 
 	switch {
 	case took.pending: // reported with the answer
 	case v.Final():
-		e.reportFinal(d, v, took, err)
+		e.reportFinal(d, j, now)
 	case took.blocked:
-		e.log.Error("events: an event blocks its partition until its handler succeeds (OnFailureBlock); fix the handler or the event's cause",
-			append(e.identity(d), slog.Int("attempt", took.attempt), slog.Duration("next_attempt_in", v.Wait), errorAttr(err), stackAttr(err))...)
+		e.logSome(slog.LevelError, reportKind{d.h, "blocked"}, now, "events: an event blocks its partition until its handler succeeds (OnFailureBlock); fix the handler or the event's cause",
+			append(e.identity(d), slog.Int("attempt", took.attempt), slog.Duration("next_attempt_in", v.Wait), errorAttr(err), stackAttr(err)))
 	case v.Kind == Ack:
 		e.log.Debug("events: an error was ignored, as it says", append(e.identity(d), errorAttr(err))...)
 	case !e.warnings.allow(d.h, now):
@@ -57,26 +58,45 @@ func (e *Engine) reportFailure(d *delivery, j *judgement, n int, now time.Time) 
 
 // reportConfirmed reports a final verdict that has waited for the prober.
 func (e *Engine) reportConfirmed(c *confirmed, now time.Time) {
-	e.reportFinal(c.d, c.v, c.took, c.err)
+	e.reportFinal(c.d, &judgement{v: c.v, took: c.took, err: c.err}, now)
 	if c.took.acked && e.cfg.Observer.Acked != nil {
 		e.cfg.Observer.Acked(c.d.h.Topic, now.Sub(c.d.event.polled))
 	}
 }
 
 // reportFinal logs and counts a final verdict.
-func (e *Engine) reportFinal(d *delivery, v Verdict, took settled, err error) {
-	if v.Kind == DeadLetter {
+func (e *Engine) reportFinal(d *delivery, j *judgement, now time.Time) {
+	if j.v.Kind == DeadLetter {
 		return // reported when its letter is written
 	}
-	attrs := append(e.identity(d), slog.Int("attempts", took.attempt), errorAttr(err), stackAttr(err))
-	if v.Kind == Drop {
-		e.log.Error("events: an event was discarded, since its handler has failed for good (OnFailureDiscard)", attrs...)
+	attrs := append(e.identity(d), slog.Int("attempts", j.took.attempt), errorAttr(j.err), stackAttr(j.err))
+	if j.v.Kind == Drop {
+		e.logSome(slog.LevelError, reportKind{d.h, "dropped"}, now, "events: an event was discarded, since its handler has failed for good (OnFailureDiscard)", attrs)
 		if e.cfg.Observer.Dropped != nil {
 			e.cfg.Observer.Dropped(d.h.Handler)
 		}
 		return
 	}
-	e.log.Error("events: an event has failed for good and blocks its partition (OnFailureBlock without retrying); it is tried again after a restart", attrs...)
+	e.logSome(slog.LevelError, reportKind{d.h, "stuck"}, now, "events: an event has failed for good and blocks its partition (OnFailureBlock without retrying); it is tried again after a restart", attrs)
+}
+
+// reportKind is of what not too many lines are logged.
+type reportKind struct {
+	h    *handler
+	what string
+}
+
+// logSome logs a line, unless there were too many of its kind; the next one says
+// how many were left out. The metrics count all.
+func (e *Engine) logSome(level slog.Level, kind reportKind, now time.Time, message string, attrs []any) {
+	leftOut, ok := e.finals.Allow(kind, now)
+	if !ok {
+		return
+	}
+	if leftOut > 0 {
+		attrs = append(attrs, slog.Int("left_out", leftOut))
+	}
+	e.log.Log(context.Background(), level, message, attrs...)
 }
 
 // reportOverdue reports a handler that has not returned.
@@ -93,7 +113,7 @@ func (e *Engine) reportOverdue(d *delivery, now time.Time) {
 func (e *Engine) identity(d *delivery) []any {
 	r := d.event.record
 	attrs := make([]any, 0, 12)
-	attrs = append(attrs, slog.String("handler", d.h.Name), slog.String("group", e.cfg.Group),
+	attrs = append(attrs, slog.String("handler", d.h.Name), slog.String("consumer_group", e.cfg.Group),
 		slog.String("topic", d.h.Topic), slog.Int("partition", int(r.Partition)), slog.Int64("offset", r.Offset))
 	if m, _ := d.event.decode(&e.cfg); m != nil {
 		attrs = append(attrs, slog.String("id", bounded(m.ID)))

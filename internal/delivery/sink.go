@@ -175,8 +175,8 @@ type unsentWarning struct{}
 // reportWritten logs a letter, and counts what is done with it.
 func (e *Engine) reportWritten(d *delivery, out *Outgoing, took settled, now time.Time) {
 	if out.Err != nil {
-		e.log.Warn("events: a handler has failed for good; a letter of the event is in the dead-letter topic",
-			append(e.identity(d), slog.Int("attempts", out.Attempts), slog.Bool("effective", took.counts), errorAttr(out.Err), stackAttr(out.Err))...)
+		e.logSome(slog.LevelWarn, reportKind{d.h, "letter"}, now, "events: a handler has failed for good; a letter of the event is in the dead-letter topic",
+			append(e.identity(d), slog.Int("attempts", out.Attempts), slog.Bool("effective", took.counts), errorAttr(out.Err), stackAttr(out.Err)))
 	}
 	if took.acked && e.cfg.Observer.Acked != nil {
 		e.cfg.Observer.Acked(d.h.Topic, now.Sub(d.event.polled))

@@ -107,7 +107,7 @@ func flatten(m map[string][]int32) []TopicPartition {
 func (g *Group) reportGaps(gaps []Gap) {
 	for _, gap := range gaps {
 		g.log.Warn("kafka: records are gone before they were read; reading goes on with what is left",
-			"topic", gap.Topic, "partition", gap.Partition, "from", gap.From, "to", gap.To)
+			"wire_topic", gap.Topic, "partition", gap.Partition, "from", gap.From, "to", gap.To)
 		g.cfg.OnGap(gap)
 	}
 }
@@ -122,7 +122,7 @@ func (g *Group) report(fetches kgo.Fetches) {
 			// the poll's own
 		case errors.As(err, &truncated):
 			g.log.Warn("kafka: a broker lost records that had been read",
-				"topic", topic, "partition", partition, "from", truncated.ConsumedTo, "to", truncated.ResetTo)
+				"wire_topic", topic, "partition", partition, "from", truncated.ConsumedTo, "to", truncated.ResetTo)
 			g.cfg.OnTruncated(Truncation{TopicPartition{WireTopic(topic), partition}, truncated.ConsumedTo, truncated.ResetTo})
 		case errors.As(err, &session):
 			if passed, left := g.warn.pass("session"); passed {
@@ -133,7 +133,7 @@ func (g *Group) report(fetches kgo.Fetches) {
 			g.recreated(WireTopic(topic))
 		default:
 			if passed, left := g.warn.pass("fetch"); passed {
-				g.log.Warn("kafka: fetching failed; trying again", "topic", topic, "partition", partition, "error", err, "left_out", left)
+				g.log.Warn("kafka: fetching failed; trying again", "wire_topic", topic, "partition", partition, "error", err, "left_out", left)
 			}
 		}
 	})
@@ -182,7 +182,7 @@ func (g *Group) keep() {
 // adopt begins anew with a topic that was deleted, and perhaps created again:
 // franz-go never adopts another id by itself.
 func (g *Group) adopt(topic WireTopic) {
-	g.log.Warn("kafka: the topic was deleted; it is consumed from its beginning if it is created again", "topic", topic)
+	g.log.Warn("kafka: the topic was deleted; it is consumed from its beginning if it is created again", "wire_topic", topic)
 	g.lose(g.ownedOf(topic))
 	g.forget(string(topic))
 	g.cfg.OnTopicRecreated(topic)

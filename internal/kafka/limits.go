@@ -103,7 +103,7 @@ func (l *limits) refuse(n WireTopic, err error) {
 	l.refused.Do(func() {
 		l.client.log.Warn("kafka: the broker does not tell how large records may be; "+
 			"Kafka's default is taken for this topic and others of which it does not",
-			"topic", n, "max_message_bytes", DefaultMaxMessageBytes, "error", err)
+			"wire_topic", n, "max_message_bytes", DefaultMaxMessageBytes, "error", err)
 	})
 }
 

@@ -235,7 +235,7 @@ func (r *Reader) report(fetches kgo.Fetches) {
 			}
 		default:
 			if passed, left := r.warn.pass("fetch"); passed {
-				r.log.Warn("kafka: fetching failed; trying again", "topic", topic, "partition", partition, "error", err, "left_out", left)
+				r.log.Warn("kafka: fetching failed; trying again", "wire_topic", topic, "partition", partition, "error", err, "left_out", left)
 			}
 		}
 	})
@@ -246,7 +246,7 @@ func (r *Reader) gap(gaps []Gap) {
 	told := make(map[WireTopic]bool)
 	for _, g := range gaps {
 		r.log.Warn("kafka: records are gone before they were read; reading goes on with what is left",
-			"topic", g.Topic, "partition", g.Partition, "from", g.From, "to", g.To)
+			"wire_topic", g.Topic, "partition", g.Partition, "from", g.From, "to", g.To)
 		if !told[g.Topic] {
 			told[g.Topic] = true
 			r.gaps.take()

@@ -99,11 +99,11 @@ func (r *Reader) adopt(t WireTopic, s topicState) {
 	}
 	switch {
 	case recreated:
-		r.log.Warn("kafka: the topic was deleted and created again; it is read from its start", "topic", t)
+		r.log.Warn("kafka: the topic was deleted and created again; it is read from its start", "wire_topic", t)
 		r.gaps.take()
 		r.cfg.OnGap(t)
 		r.gaps.pass()
 	case len(added) > 0:
-		r.log.Info("kafka: new partitions are read from their start", "topic", t, "partitions", added)
+		r.log.Info("kafka: new partitions are read from their start", "wire_topic", t, "partitions", added)
 	}
 }

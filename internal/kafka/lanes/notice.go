@@ -60,8 +60,8 @@ func (s *Sender) tell(n notice) {
 	case noticeFenced:
 		r.Fenced(n.id, n.err)
 	case noticeRecreated:
-		s.cfg.Logger.Warn("topic was deleted and created again; sending goes on with the new one", "topic", n.topic, "partitions", n.after)
+		s.cfg.Logger.Warn("topic was deleted and created again; sending goes on with the new one", "wire_topic", n.topic, "partitions", n.after)
 	case noticeGrown:
-		s.cfg.Logger.Warn("topic has more partitions; keys move to other partitions from here on", "topic", n.topic, "before", n.before, "partitions", n.after)
+		s.cfg.Logger.Warn("topic has more partitions; keys move to other partitions from here on", "wire_topic", n.topic, "before", n.before, "partitions", n.after)
 	}
 }
