@@ -21,6 +21,10 @@
 // Without flags everything is inside the process: a Kafka-protocol broker and
 // an SQLite file. -kafka and -postgres or -mysql point it at real servers; it makes
 // topics, and tables whose names begin with demo_.
+//
+// -metrics serves Prometheus metrics, -for lets customers order for longer, and
+// -trouble lets things go wrong meanwhile; docs/operating.md shows what that
+// looks like.
 package main
 
 import (
@@ -34,6 +38,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/seed46dd6f11/events/eventembed"
@@ -48,6 +53,9 @@ type options struct {
 	postgres string
 	mysql    string
 	orders   int
+	metrics  string
+	lasting  time.Duration
+	trouble  bool
 	verbose  bool
 }
 
@@ -57,6 +65,9 @@ func main() {
 	flag.StringVar(&o.postgres, "postgres", "", "`DSN` of a PostgreSQL database; default: an SQLite file that is deleted at the end")
 	flag.StringVar(&o.mysql, "mysql", "", "`DSN` of a MySQL or MariaDB database, as of go-sql-driver/mysql, instead")
 	flag.IntVar(&o.orders, "orders", 600, "how many orders are attempted")
+	flag.StringVar(&o.metrics, "metrics", "", "`address` to serve metrics at, :9464 for example; default: none are served")
+	flag.DurationVar(&o.lasting, "for", 0, "how long customers go on ordering, about eighty times a second, beyond -orders")
+	flag.BoolVar(&o.trouble, "trouble", false, "in the time of -for, let Kafka (the one in this process) and a handler fail for a while")
 	flag.BoolVar(&o.verbose, "v", false, "show the library's log")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -69,8 +80,17 @@ func main() {
 
 // run plays the demo on what the options say.
 func run(ctx context.Context, o options, out io.Writer) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, o.lasting+2*time.Minute)
 	defer cancel()
+	if o.metrics != "" {
+		url, stop, err := serveMetrics(o.metrics)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		fmt.Fprintln(out, "Metrics: ", url)
+	}
+	trouble := new(trouble)
 	brokers := strings.Split(o.kafka, ",")
 	if o.kafka == "" {
 		broker, err := eventembed.Start()
@@ -79,6 +99,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		}
 		defer broker.Close()
 		brokers = broker.Addrs()
+		trouble.broker = broker
 		fmt.Fprintln(out, "Kafka:    embedded broker at", strings.Join(brokers, ","))
 	} else {
 		fmt.Fprintln(out, "Kafka:   ", o.kafka)
@@ -87,8 +108,16 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		out:     out,
 		brokers: brokers,
 		orders:  o.orders,
+		lasting: o.lasting,
+		trouble: trouble,
 		prefix:  fmt.Sprintf("demo-%x.", time.Now().UnixNano()),
 		log:     slog.New(slog.DiscardHandler),
+	}
+	if o.trouble {
+		var happening sync.WaitGroup
+		happening.Go(func() { trouble.happen(ctx, p) })
+		defer happening.Wait()
+		defer cancel()
 	}
 	if o.verbose {
 		p.log = slog.New(slog.NewTextHandler(os.Stderr, nil))

@@ -20,6 +20,14 @@ func TestEmbedded(t *testing.T) {
 	}
 }
 
+// Nothing is lost, and nothing is done twice, while Kafka refuses events and a
+// handler fails.
+func TestTrouble(t *testing.T) {
+	if err := run(t.Context(), options{orders: 100, lasting: 6 * time.Second, trouble: true, metrics: "127.0.0.1:0"}, testOutput{t}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestRealServers(t *testing.T) {
 	kafka := os.Getenv("EVENTS_KAFKA_BROKERS")
 	for variable, o := range map[string]options{

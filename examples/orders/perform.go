@@ -154,12 +154,16 @@ func repair[ID eventmodels.AbstractID[ID], TX eventmodels.EnhancedTX, DB databas
 // prices.
 func trade[ID eventmodels.AbstractID[ID], TX eventmodels.EnhancedTX, DB database[ID, TX]](ctx context.Context, p play, shops []*shop[ID, TX, DB]) error {
 	const counters = 4
+	until := time.Now().Add(p.lasting)
 	errs := make([]error, counters)
 	var wg sync.WaitGroup
 	for c := range counters {
 		wg.Go(func() {
 			s := shops[c%len(shops)]
-			for n := c + 1; n <= p.orders && errs[c] == nil; n += counters {
+			for n := c + 1; (n <= p.orders || time.Now().Before(until)) && errs[c] == nil; n += counters {
+				if p.lasting > 0 && !pause(ctx, 50*time.Millisecond) {
+					return
+				}
 				errs[c] = s.place(ctx, n)
 				if n%20 == 0 && errs[c] == nil {
 					errs[c] = s.changePrice(ctx, products[n/20%len(products)])

@@ -52,6 +52,8 @@ type play struct {
 	log     *slog.Logger
 	brokers []string
 	orders  int
+	lasting time.Duration
+	trouble *trouble
 	prefix  string // of topics and groups, so that each run has its own
 }
 
@@ -181,6 +183,9 @@ func (s *shop[ID, TX, DB]) place(ctx context.Context, n int) error {
 // invoice is the exactly-once handler: the row and the mark that the event is
 // done are committed together.
 func (s *shop[ID, TX, DB]) invoice(ctx context.Context, tx TX, e eventmodels.Event[orderPlaced]) error {
+	if s.trouble.booksClosed.Load() {
+		return errors.New("the books are closed")
+	}
 	_, err := tx.ExecContext(ctx, s.sql(`INSERT INTO demo_invoices(order_id, cents) VALUES ($1, $2)`), e.Payload.Order, e.Payload.Cents)
 	if err == nil {
 		s.stats.invoices.Add(1)
