@@ -68,6 +68,9 @@ type GroupHealth struct {
 	// not fetched at the moment since their handlers do not keep up.
 	Partitions int `json:"partitions"`
 	Paused     int `json:"paused"`
+	// Backlog is how many events were fetched of them that wait in memory for a
+	// place in their handlers' queues.
+	Backlog int `json:"backlog"`
 	// Blocked are those that take no events because of a failure.
 	Blocked []BlockedHealth `json:"blocked,omitempty"`
 	// Overdue are the handlers that have not returned although their timeout
@@ -226,6 +229,7 @@ func groupHealth(s *session, overdue []OverdueHealth, h *Health) GroupHealth {
 	g := GroupHealth{Group: s.group, Overdue: overdue}
 	for _, p := range s.engine.Positions() {
 		g.Partitions++
+		g.Backlog += p.Backlog
 		if p.Paused {
 			g.Paused++
 		}

@@ -174,7 +174,7 @@ func TestSwallowedErrorThatRollsBack(t *testing.T) {
 			return err
 		}, eventmodels.FaultAway},
 		"interrupted": {func(tx *Tx) error {
-			ctx, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+			ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond) // by then it runs
 			defer cancel()
 			_, err := tx.ExecContext(ctx, `INSERT INTO t (v) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n`)
 			return err

@@ -18,6 +18,8 @@ type Position struct {
 	// Paused says that it is not fetched at the moment, since what was
 	// fetched of it waits.
 	Paused bool
+	// Backlog is how many records were fetched and wait for admission.
+	Backlog int
 }
 
 // Positions returns the positions of the partitions that the engine owns, in
@@ -36,7 +38,7 @@ func (e *Engine) Positions() []Position {
 }
 
 func (p *partition) progressed() Position {
-	at := Position{TopicPartition: p.TopicPartition, Paused: p.paused}
+	at := Position{TopicPartition: p.TopicPartition, Paused: p.paused, Backlog: p.backlog.len()}
 	if done, ok := p.window.Commit(); ok {
 		at.Done, at.Known = done.Offset, true
 	} else if oldest, ok := p.window.Oldest(); ok {
