@@ -113,14 +113,14 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		prefix:  fmt.Sprintf("demo-%x.", time.Now().UnixNano()),
 		log:     slog.New(slog.DiscardHandler),
 	}
+	if o.verbose {
+		p.log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
 	if o.trouble {
 		var happening sync.WaitGroup
 		happening.Go(func() { trouble.happen(ctx, p) })
 		defer happening.Wait()
 		defer cancel()
-	}
-	if o.verbose {
-		p.log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
 	if o.postgres != "" {
 		fmt.Fprintln(out, "Database: PostgreSQL")
