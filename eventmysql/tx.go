@@ -19,6 +19,10 @@ import (
 // timeout (also that of NOWAIT) a part of the transaction would be committed.
 // Therefore Tx rolls back after such an error and refuses every further
 // statement; Transact returns the error, with which an event is tried again.
+// Where the error comes with the rows of a query that takes locks (Rows.Err,
+// Row.Scan), return it: Tx does not see it. If a deadlock is ignored there,
+// Transact still rolls back what came after it, and returns
+// [eventmodels.ErrTransactionEnded].
 // Other errors of statements, such as a duplicate key, undo that statement
 // only, and the transaction goes on: the server knows no transaction that has
 // failed and is still open.

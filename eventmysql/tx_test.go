@@ -261,6 +261,65 @@ func TestDeadlock(t *testing.T) {
 	}
 }
 
+// A deadlock whose error comes between the rows of a query, where [Tx] cannot
+// see it, is ignored by the handler. The server has rolled back, and what comes
+// then must not take effect by itself.
+func TestDeadlockWhileRowsAreRead(t *testing.T) {
+	f := newFixture(t)
+	mustExec(t, f.admin, "CREATE TABLE rooms (id integer PRIMARY KEY, n integer)")
+	mustExec(t, f.admin, "INSERT INTO rooms VALUES (1, 0), (2, 0), (3, 0)")
+	mustExec(t, f.admin, "CREATE TABLE orders (id integer)")
+	mustExec(t, f.admin, "CREATE TABLE weights (id integer)") // the server's victim is who has changed less
+	for name, c := range map[string]struct {
+		query string
+		level sql.IsolationLevel
+	}{
+		"FOR UPDATE":         {"SELECT id FROM rooms WHERE id > 0 ORDER BY id FOR\n UPDATE", sql.LevelReadCommitted},
+		"LOCK IN SHARE MODE": {"select id from rooms where id > 0 order by id lock in share mode", sql.LevelDefault},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var working sync.WaitGroup
+			other, err := f.admin.BeginTx(testContext(t), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer other.Rollback()
+			mustExec(t, other, "INSERT INTO weights VALUES (1)"+strings.Repeat(", (1)", 50))
+			mustExec(t, other, "UPDATE rooms SET n = n + 1 WHERE id = 3")
+			err = f.Transact(testContext(t), func(tx *Tx) error {
+				mustExec(t, tx, "INSERT INTO orders VALUES (1)")
+				mustExec(t, tx, "UPDATE rooms SET n = n + 1 WHERE id = 1")
+				working.Go(func() { mustExec(t, other, "UPDATE rooms SET n = n + 1 WHERE id = 1") })
+				rows, err := tx.Query(c.query)
+				if err != nil {
+					t.Errorf("the query says it at once: %v", err)
+					return nil
+				}
+				for rows.Next() {
+				}
+				if n := mysqldb.Number(rows.Err()); n != 1213 {
+					t.Errorf("error: %v", rows.Err())
+				}
+				_ = rows.Close()
+				_, _ = tx.Exec("INSERT INTO orders VALUES (2)")
+				tx.Produce(event{"a", "k", nil})
+				return nil
+			})
+			working.Wait()
+			if err == nil {
+				t.Error("no error")
+			}
+			if a, b := f.count(t, "orders"), f.count(t, "events_outbox"); a != 0 || b != 0 {
+				t.Errorf("%d orders, %d events", a, b)
+			}
+			var autocommit bool
+			if err := f.pool.QueryRow("SELECT @@autocommit").Scan(&autocommit); err != nil || !autocommit {
+				t.Errorf("autocommit of the connection that was given back: %v, %v", autocommit, err)
+			}
+		})
+	}
+}
+
 // What has been committed with raw SQL cannot be taken back, but is reported,
 // and its events are not sent.
 func TestTransactCommittedBehindItsBack(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"regexp"
 	"sync"
 	"time"
 )
@@ -27,6 +28,8 @@ type Transaction struct {
 	conn      *sql.Conn
 	abandon   context.CancelFunc // ends the transaction's context
 	savepoint string             // "" if the server has none
+	// Every SELECT takes locks.
+	serializable bool
 
 	mu    sync.Mutex
 	lost  *RolledBackError // guarded by mu
@@ -35,6 +38,38 @@ type Transaction struct {
 	gone  bool             // what Ended has found; guarded by mu
 	// The rollback after lost has failed; guarded by mu.
 	broken bool
+	// The session's autocommit is off until the end; guarded by mu.
+	guarded bool
+}
+
+// locking matches queries that take locks as they go from row to row. Where it
+// matches one that takes none, that costs a round trip.
+var locking = regexp.MustCompile(`(?i)\bfor\s+(update|share)\b|\block\s+in\s|\breturning\b|^\s*call\b`)
+
+// A server that finds a deadlock between the rows of a query says so in the
+// rows, which the caller reads and notice does not see. Should he ignore it, what
+// comes next must not take effect by itself: without autocommit it is in a
+// transaction that the server begins, Ended finds that this is another one, and
+// it is rolled back.
+const (
+	guardOn  = "SET @events_autocommit = @@autocommit, autocommit = 0"
+	guardOff = "SET autocommit = @events_autocommit"
+)
+
+// guard turns autocommit off before the first query that takes locks.
+func (tx *Transaction) guard(ctx context.Context, query string) error {
+	if tx.savepoint == "" || !tx.serializable && !locking.MatchString(query) {
+		return nil
+	}
+	tx.mu.Lock()
+	needed := !tx.guarded && !tx.ended && tx.lost == nil
+	tx.guarded = tx.guarded || needed
+	tx.mu.Unlock()
+	if !needed {
+		return nil
+	}
+	_, err := tx.Tx.ExecContext(ctx, guardOn)
+	return tx.notice(err)
 }
 
 // ExecContext runs a statement that returns no rows.
@@ -52,12 +87,16 @@ func (tx *Transaction) QueryContext(ctx context.Context, query string, args ...a
 	if err := tx.over(); err != nil {
 		return nil, err
 	}
+	if err := tx.guard(ctx, query); err != nil {
+		return nil, err
+	}
 	rows, err := tx.Tx.QueryContext(ctx, query, args...)
 	return rows, tx.notice(err)
 }
 
 // QueryRowContext runs a statement that returns one row.
 func (tx *Transaction) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	_ = tx.guard(ctx, query) // the connection is gone, which the query finds, too
 	row := tx.Tx.QueryRowContext(ctx, query, args...)
 	_ = tx.notice(row.Err()) // the row has it
 	return row
@@ -193,6 +232,15 @@ func limited(f func() error) error {
 
 func (tx *Transaction) release(broken bool) {
 	tx.abandon()
+	tx.mu.Lock()
+	guarded := tx.guarded
+	tx.mu.Unlock()
+	if guarded && !broken {
+		ctx, cancel := context.WithTimeout(context.Background(), endLimit)
+		_, err := tx.conn.ExecContext(ctx, guardOff)
+		cancel()
+		broken = err != nil
+	}
 	if broken {
 		Discard(tx.conn)
 		return
@@ -238,5 +286,6 @@ func begin(ctx context.Context, db *sql.DB, opts *sql.TxOptions, savepoint strin
 		}
 		return nil, err
 	}
-	return &Transaction{Tx: sqlTx, conn: conn, abandon: abandon, savepoint: savepoint}, nil
+	serializable := opts != nil && opts.Isolation == sql.LevelSerializable
+	return &Transaction{Tx: sqlTx, conn: conn, abandon: abandon, savepoint: savepoint, serializable: serializable}, nil
 }
