@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"strings"
 	"time"
 
@@ -15,11 +16,17 @@ import (
 // connectLimit bounds one attempt to connect.
 const connectLimit = 15 * time.Second
 
+// ambiguous matches the character sets in which a byte of a character can look
+// like the backslash that escapes: parameters in a statement's text, bytes above
+// all, could end where they should not. The driver looks at collations only.
+var ambiguous = regexp.MustCompile(`(?i)[?&](charset|collation)=[^&]*(big5|cp932|gb2312|gbk|gb18030|sjis)`)
+
 // ParseDSN reads a data source name of go-sql-driver/mysql. Its errors never
 // quote it, since there is no telling what in a broken one is the password.
 //
 // The parameters of statements are put into their text (interpolateParams)
-// unless the name says otherwise: one round trip instead of three.
+// unless the name says otherwise, or a character set in which that is not safe:
+// one round trip instead of three.
 func ParseDSN(product, dsn string) (*mysql.Config, error) {
 	config, err := mysql.ParseDSN(dsn)
 	if err != nil {
@@ -29,7 +36,7 @@ func ParseDSN(product, dsn string) (*mysql.Config, error) {
 		return nil, fmt.Errorf("the %s data source name has no database; write it as user:password@tcp(host:3306)/database", product)
 	}
 	if !strings.Contains(dsn, "interpolateParams=") {
-		config.InterpolateParams = true
+		config.InterpolateParams = !ambiguous.MatchString(dsn)
 	}
 	if config.Timeout <= 0 {
 		config.Timeout = connectLimit
@@ -59,6 +66,11 @@ func SetDefault(config *mysql.Config, variable, value string) {
 // of its data source name. It keeps none: those who take them do.
 func OwnPool(config *mysql.Config) (*sql.DB, error) {
 	own := config.Clone()
+	if ambiguous.MatchString(config.FormatDSN()) {
+		if err := own.Apply(mysql.Charset("utf8mb4", "utf8mb4_general_ci")); err != nil {
+			return nil, err
+		}
+	}
 	own.InterpolateParams = true
 	// The rows that a WHERE has found count, and not those that have changed.
 	own.ClientFoundRows = true

@@ -24,6 +24,7 @@ const (
 	numNoDatabase    = 1049
 	numNoSavepoint   = 1305
 	numLockTimeout   = 1205
+	numLocksFull     = 1206 // no memory for more locks
 	numDeadlock      = 1213
 	numErrorDuring   = 1180 // an error during COMMIT
 	numShutdown      = 1053
@@ -47,7 +48,7 @@ var conflicts = map[uint16]bool{
 // away are answers of a server that shuts down, starts, has no resources, has
 // trouble with its own files or takes no writes, and of a proxy without one.
 var away = map[uint16]bool{
-	1021: true, 1030: true, 1037: true, 1038: true, 1041: true, 1114: true, // disk, engine, memory
+	1021: true, 1030: true, 1037: true, 1038: true, 1041: true, 1114: true, numLocksFull: true, // disk, engine, memory
 	1040: true, 1129: true, 1135: true, 1203: true, 1226: true, // connections
 	numClusterUnsure: true, numShutdown: true, 1077: true, 1079: true, 1080: true,
 	1152: true, 1158: true, 1159: true, 1160: true, 1161: true, 1184: true, // the network
@@ -134,9 +135,11 @@ func (e *RolledBackError) Error() string {
 
 func (e *RolledBackError) Unwrap() error { return e.Cause }
 
-// EndsTransaction says that after err nothing may be done in its transaction.
+// EndsTransaction says that after err nothing may be done in its transaction. One
+// that has no memory for its locks has been rolled back like after a deadlock.
 func EndsTransaction(err error) bool {
-	return err != nil && (conflicts[Number(err)] || Number(err) == numConnKilled || Lost(err))
+	n := Number(err)
+	return err != nil && (conflicts[n] || n == numLocksFull || n == numConnKilled || Lost(err))
 }
 
 // NoSavepoint says that a savepoint is gone: its transaction has ended.

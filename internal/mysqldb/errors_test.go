@@ -50,6 +50,7 @@ func TestFaults(t *testing.T) {
 		"too many connections":         {answer(1040), gone, true, false},
 		"too many of the user":         {answer(1203), gone, true, false},
 		"disk full":                    {answer(1114), gone, true, false},
+		"no memory for locks":          {answer(1206), gone, true, true},
 		"shutdown":                     {answer(1053), gone, false, false},
 		"killed":                       {answer(1927), gone, false, true},
 		"error during COMMIT":          {answer(1180), gone, false, false},
@@ -97,10 +98,22 @@ func TestParseDSN(t *testing.T) {
 		"u:p@tcp(h:1)/d":                         true,
 		"u:p@tcp(h:1)/d?interpolateParams=false": false,
 		"u:p@tcp(h:1)/d?interpolateParams=true":  true,
+		"u:p@tcp(h:1)/d?charset=utf8mb4,utf8":    true,
+		"u:p@tcp(h:1)/d?charset=latin1":          true,
+		"u:p@tcp(h:1)/d?charset=gbk":             false,
+		"u:p@tcp(h:1)/d?charset=utf8mb4,SJIS":    false,
+		"u:p@tcp(h:1)/d?collation=big5_bin":      false,
 	} {
 		config, err := ParseDSN("MySQL", dsn)
 		if err != nil || config.InterpolateParams != interpolate || config.Timeout != connectLimit {
 			t.Errorf("%s: %+v, %v", dsn, config, err)
+			continue
 		}
+		own, err := OwnPool(config)
+		if err != nil {
+			t.Errorf("%s: the relay's own: %v", dsn, err)
+			continue
+		}
+		_ = own.Close()
 	}
 }
