@@ -140,7 +140,7 @@ const (
 
 // take raises the counter by n.
 func (s *sequence) take(ctx context.Context, scope string, q *scopeQueue, n int64) (first int64, err error) {
-	err = s.connections.Lease(ctx, func(ctx context.Context, conn *sql.Conn) error {
+	err = s.lasting(ctx, func(ctx context.Context, conn *sql.Conn) error {
 		for {
 			if !q.known {
 				if err := s.look(ctx, conn, scope, q); err != nil {
@@ -160,6 +160,18 @@ func (s *sequence) take(ctx context.Context, scope string, q *scopeQueue, n int6
 		}
 	})
 	return first, explainSchema(err)
+}
+
+// lasting runs f once more, with another connection, if the one it has had is
+// lost, as it is when the server or something on the way there has closed it
+// while nobody drew. f can be repeated whatever came of it: a counter that was
+// raised and is raised again leaves a gap.
+func (s *sequence) lasting(ctx context.Context, f func(context.Context, *sql.Conn) error) error {
+	err := s.connections.Lease(ctx, f)
+	if mysqldb.Lost(err) && ctx.Err() == nil {
+		err = s.connections.Lease(ctx, f)
+	}
+	return err
 }
 
 func (s *sequence) look(ctx context.Context, conn *sql.Conn, scope string, q *scopeQueue) error {
@@ -185,7 +197,7 @@ func (s *sequence) prepare(ctx context.Context, scope string) error {
 	if q.ready {
 		return nil
 	}
-	err := s.connections.Lease(ctx, func(ctx context.Context, conn *sql.Conn) error {
+	err := s.lasting(ctx, func(ctx context.Context, conn *sql.Conn) error {
 		args := make([]any, 0, 3*eventdb.KeyBuckets)
 		for bucket := range eventdb.KeyBuckets {
 			args = append(args, []byte(scope), []byte(s.prefix), bucket)

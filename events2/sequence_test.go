@@ -2,7 +2,9 @@ package events2
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -93,5 +95,26 @@ func TestSequenceWithoutTable(t *testing.T) {
 	mustExec(t, pool, "ALTER TABLE elsewhere RENAME TO events_seqs")
 	if first, err := s.draw(testContext(t), scope, 1); err != nil || first != 1 {
 		t.Errorf("%d, %v", first, err)
+	}
+}
+
+// A connection that the server has closed while nobody drew costs no
+// transaction.
+func TestSequenceAfterIdleTime(t *testing.T) {
+	pool := rawPool(t, database(t))
+	s := newSequence(mysqldb.ConnOf(pool), "")
+	defer s.close()
+	for want := range int64(3) {
+		if first, err := s.draw(testContext(t), scope, 1); err != nil || first != want+1 {
+			t.Errorf("drew %d, %v", first, err)
+		}
+		var id int64
+		err := s.connections.Lease(testContext(t), func(ctx context.Context, conn *sql.Conn) error {
+			return conn.QueryRowContext(ctx, "SELECT CONNECTION_ID()").Scan(&id)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustExec(t, pool, fmt.Sprintf("KILL CONNECTION %d", id))
 	}
 }
