@@ -244,6 +244,24 @@ func TestSomeMarksAreNew(t *testing.T) {
 	}
 }
 
+// A session that does not show all the marks that are new fails, instead of
+// passing over events.
+func TestMarksThatAreNotShown(t *testing.T) {
+	f := newFixture(t)
+	limited := Wrap(rawPool(t, changed(t, f.dsn, func(c *mysql.Config) { c.Params = map[string]string{"sql_select_limit": "1"} })))
+	a, b, c := markOf("a"), markOf("b"), markOf("c")
+	if err := limited.TransactOnce(testContext(t), []eventmodels.Mark{a}, func(*Tx, []bool) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	err := limited.TransactOnce(testContext(t), []eventmodels.Mark{a, b, c}, func(_ *Tx, fresh []bool) error {
+		t.Errorf("new: %v", fresh)
+		return nil
+	})
+	if n := f.count(t, "events_marks"); err == nil || n != 1 {
+		t.Errorf("%d marks, error: %v", n, err)
+	}
+}
+
 // Several deliveries of one event wait for one that rolls back. The server
 // calls all but one of them deadlocked, which costs them another try.
 func TestTwinsOfADeliveryThatFails(t *testing.T) {

@@ -48,8 +48,11 @@ var migration = mysqldb.Migration{
 		for {
 			var got sql.NullInt64
 			err := conn.QueryRowContext(ctx, `SELECT GET_LOCK(CONCAT('events_schema ', MD5(DATABASE())), 10)`).Scan(&got)
-			if err != nil || got.Int64 == 1 {
+			switch {
+			case err != nil || got.Int64 == 1:
 				return err
+			case !got.Valid:
+				return errors.New("the server gives no lock")
 			}
 		}
 	},

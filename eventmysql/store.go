@@ -14,7 +14,7 @@ import (
 // for as long as a call may take, so that the server's answer is heard.
 var sessionSettings = []string{
 	`SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED`,
-	`SET SESSION autocommit = 1, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout = 15, lock_wait_timeout = 15`,
+	`SET SESSION autocommit = 1, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout = 15, lock_wait_timeout = 15, sql_select_limit = 18446744073709551615`,
 }
 
 // store is an [eventmodels.OutboxStore].

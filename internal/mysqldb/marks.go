@@ -3,6 +3,7 @@ package mysqldb
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 
@@ -58,7 +59,13 @@ func (s MarkStatements) insert(ctx context.Context, tx eventmodels.AbstractTX, m
 	case inserted == int64(len(marks)):
 		return marks, nil
 	}
-	return QueryMarks(ctx, tx, s.Fresh(len(marks)), append(keys, token)...)
+	fresh, err := QueryMarks(ctx, tx, s.Fresh(len(marks)), append(keys, token)...)
+	if err == nil && int64(len(fresh)) != inserted {
+		// A session's sql_select_limit, for one. A mark that is taken for an
+		// old one would be an event that no handler ever gets.
+		err = fmt.Errorf("%d marks were inserted, and %d of them were found", inserted, len(fresh))
+	}
+	return fresh, err
 }
 
 // QueryMarks runs a query for marks.
