@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/seed46dd6f11/events/eventmodels"
 )
 
 func TestMigrateByAllInstancesAtOnce(t *testing.T) {
@@ -130,6 +132,38 @@ func TestIncrement(t *testing.T) {
 	strange := rawPool(t, changed(t, f.dsn, func(c *mysql.Config) { c.Params = map[string]string{"auto_increment_increment": "2"} }))
 	if _, err := Wrap(strange).OpenOutbox(testContext(t)); !isServerError(err, "auto_increment_increment") {
 		t.Errorf("OpenOutbox: %v", err)
+	}
+}
+
+// The rights that the package's documentation names are enough without key
+// locks: tables that a user has no right on are not shown to it.
+func TestRights(t *testing.T) {
+	f := newFixture(t)
+	user := "u" + random()
+	mustExec(t, f.admin, "CREATE USER "+user+"@'%' IDENTIFIED BY 'x'")
+	t.Cleanup(func() { mustExec(t, f.admin, "DROP USER "+user+"@'%'") })
+	for _, table := range []string{"events_outbox", "events_outbox_parked", "events_lease", "events_marks"} {
+		mustExec(t, f.admin, "GRANT SELECT, INSERT, UPDATE, DELETE ON "+table+" TO "+user+"@'%'")
+	}
+	mustExec(t, f.admin, "GRANT SELECT ON events_schema TO "+user+"@'%'")
+	db, err := Open(testContext(t), changed(t, f.dsn, func(c *mysql.Config) { c.User, c.Passwd = user, "x" }), WithMigrate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	s, err := db.OpenOutbox(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, held, err := s.AcquireLease(testContext(t), scope, "a", cluster, ttl); err != nil || !held {
+		t.Errorf("the lease: %v, %v", held, err)
+	}
+	if _, err := s.ReadOutbox(testContext(t), eventmodels.OutboxRead{Scope: scope, Limit: 10}); err != nil {
+		t.Errorf("reading: %v", err)
+	}
+	if _, err := s.DeleteMarks(testContext(t), 0, 10); err != nil {
+		t.Errorf("deleting marks: %v", err)
 	}
 }
 
