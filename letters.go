@@ -210,19 +210,19 @@ func (g *groupLetters) runForLetters(h *registeredHandler, run runFunc) runFunc 
 // these.
 type letterMetrics struct {
 	errors, panics         prometheus.Counter
-	overdue, queued, depth *share
-	longest, slot          *peak
+	overdue, queued, depth *gaugePart
+	longest, slot          *gaugePart
 }
 
 func newLetterMetrics(name, topic, letterTopic string) letterMetrics {
 	return letterMetrics{
 		errors:  HandlerErrorCounts.WithLabelValues(name, topic),
 		panics:  HandlerPanicCounts.WithLabelValues(name, topic),
-		longest: &peak{gauge: LongestHandlerLatency.WithLabelValues(name, letterTopic)},
-		overdue: &share{gauge: OverdueHandlers.WithLabelValues(name, letterTopic)},
-		queued:  &share{gauge: HandlerWaitingForActiveConcurrencyDemand.WithLabelValues(name, letterTopic)},
-		slot:    &peak{gauge: HandlerWaitingForActiveConcurrencyLimit.WithLabelValues(name, letterTopic)},
-		depth:   &share{gauge: HandlerWaitingForQueueConcurrencyDemand.WithLabelValues(name, letterTopic)},
+		longest: sharedLongest.part(name, letterTopic),
+		overdue: sharedOverdue.part(name, letterTopic),
+		queued:  sharedActiveDemand.part(name, letterTopic),
+		slot:    sharedActiveLimit.part(name, letterTopic),
+		depth:   sharedQueueDemand.part(name, letterTopic),
 	}
 }
 

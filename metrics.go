@@ -173,9 +173,9 @@ func (l *LibraryNoDB) observer(group string, handlers []*registeredHandler) deli
 	type counters struct {
 		success, errors, panics prometheus.Counter
 		latency                 prometheus.Observer
-		overdue, queued, depth  *share
-		longest, slot, full     *peak
-		batches, batchQueue     *share // nil: no batch handler
+		overdue, queued, depth  *gaugePart
+		longest, slot, full     *gaugePart
+		batches, batchQueue     *gaugePart // nil: no batch handler
 	}
 	type key struct{ name, topic string }
 	byHandler := make(map[key]counters)
@@ -184,24 +184,24 @@ func (l *LibraryNoDB) observer(group string, handlers []*registeredHandler) deli
 		ack, transmission prometheus.Observer
 	}
 	byTopic := make(map[string]topicCounters)
-	demand := &share{gauge: ConsumersWaitingForQueueConcurrencyDemand.WithLabelValues(group)}
-	limit := &peak{gauge: ConsumersWaitingForQueueConcurrencyLimit.WithLabelValues(group)}
+	demand := sharedGroupDemand.part(group)
+	limit := sharedGroupLimit.part(group)
 	for _, h := range handlers {
 		c := counters{
 			success: HandlerSuccessCounts.WithLabelValues(h.name, h.topic),
 			errors:  HandlerErrorCounts.WithLabelValues(h.name, h.topic),
 			panics:  HandlerPanicCounts.WithLabelValues(h.name, h.topic),
 			latency: HandlerLatency.WithLabelValues(h.name, h.topic),
-			longest: &peak{gauge: LongestHandlerLatency.WithLabelValues(h.name, h.topic)},
-			overdue: &share{gauge: OverdueHandlers.WithLabelValues(h.name, h.topic)},
-			queued:  &share{gauge: HandlerWaitingForActiveConcurrencyDemand.WithLabelValues(h.name, h.topic)},
-			slot:    &peak{gauge: HandlerWaitingForActiveConcurrencyLimit.WithLabelValues(h.name, h.topic)},
-			depth:   &share{gauge: HandlerWaitingForQueueConcurrencyDemand.WithLabelValues(h.name, h.topic)},
-			full:    &peak{gauge: HandlerWaitingForQueueConcurrencyLimit.WithLabelValues(h.name, h.topic)},
+			longest: sharedLongest.part(h.name, h.topic),
+			overdue: sharedOverdue.part(h.name, h.topic),
+			queued:  sharedActiveDemand.part(h.name, h.topic),
+			slot:    sharedActiveLimit.part(h.name, h.topic),
+			depth:   sharedQueueDemand.part(h.name, h.topic),
+			full:    sharedQueueLimit.part(h.name, h.topic),
 		}
 		if h.batches {
-			c.batches = &share{gauge: HandlerBatchConcurrency.WithLabelValues(h.name)}
-			c.batchQueue = &share{gauge: HandlerBatchQueued.WithLabelValues(h.name)}
+			c.batches = sharedBatches.part(h.name)
+			c.batchQueue = sharedBatchQueue.part(h.name)
 		}
 		byHandler[key{h.name, h.topic}] = c
 		byTopic[h.topic] = topicCounters{

@@ -7,10 +7,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// sharedGauge is a gauge that several Libraries of a process may have a part in
-// under the same labels: two with one group, or with one prefix and a database
-// each. Unlike those of gaugeshares.go it is gone when none of them has a part in
-// it any more.
+// sharedGauge is a gauge that several groups, or Libraries, of a process may have
+// a part in under the same labels: handlers of one name and topic in two groups,
+// two Libraries with one group, or with one prefix and a database each. What is
+// a number is added up, and of what is a duration or a yes the largest is shown,
+// so that none overwrites what another one says.
 type sharedGauge struct {
 	vec *prometheus.GaugeVec
 	// merge makes one value of two parts. Zero is that of no part.
@@ -57,6 +58,34 @@ func (g *sharedGauge) remove(owner any, labels ...string) {
 	g.vec.DeleteLabelValues(labels...)
 }
 
+// part makes one of the parts under the labels, which is 0.
+func (g *sharedGauge) part(labels ...string) *gaugePart {
+	g.vec.WithLabelValues(labels...)
+	return &gaugePart{g, labels}
+}
+
+// gaugePart is a part whose series stays when it is 0: whoever is done with it
+// sets it to that.
+type gaugePart struct {
+	gauge  *sharedGauge
+	labels []string
+}
+
+func (p *gaugePart) set(value float64) {
+	if value != 0 {
+		p.gauge.set(p, value, p.labels...)
+		return
+	}
+	g := p.gauge
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	key := strings.Join(p.labels, "\x00")
+	if _, ok := g.parts[key][p]; ok {
+		delete(g.parts[key], p)
+		g.show(key, p.labels)
+	}
+}
+
 // show sets the gauge. The caller has the lock.
 func (g *sharedGauge) show(key string, labels []string) {
 	value := 0.0
@@ -77,4 +106,15 @@ var (
 	sharedRows   = newSharedGauge(OutboxRows, sum)
 	sharedOldest = newSharedGauge(OutboxOldestAge, largest)
 	sharedParked = newSharedGauge(OutboxParkedRows, sum)
+
+	sharedGroupDemand  = newSharedGauge(ConsumersWaitingForQueueConcurrencyDemand, sum)
+	sharedGroupLimit   = newSharedGauge(ConsumersWaitingForQueueConcurrencyLimit, largest)
+	sharedLongest      = newSharedGauge(LongestHandlerLatency, largest)
+	sharedOverdue      = newSharedGauge(OverdueHandlers, sum)
+	sharedActiveDemand = newSharedGauge(HandlerWaitingForActiveConcurrencyDemand, sum)
+	sharedActiveLimit  = newSharedGauge(HandlerWaitingForActiveConcurrencyLimit, largest)
+	sharedQueueDemand  = newSharedGauge(HandlerWaitingForQueueConcurrencyDemand, sum)
+	sharedQueueLimit   = newSharedGauge(HandlerWaitingForQueueConcurrencyLimit, largest)
+	sharedBatches      = newSharedGauge(HandlerBatchConcurrency, sum)
+	sharedBatchQueue   = newSharedGauge(HandlerBatchQueued, sum)
 )

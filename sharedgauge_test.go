@@ -40,3 +40,48 @@ func TestSharedGauge(t *testing.T) {
 		})
 	}
 }
+
+// A part that is 0 leaves nothing behind but the series.
+func TestGaugePart(t *testing.T) {
+	vec := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "parts"}, []string{"handler_name"})
+	is := func(handler string, want float64) {
+		t.Helper()
+		if got := testutil.ToFloat64(vec.WithLabelValues(handler)); got != want {
+			t.Errorf("%s: %v, want %v", handler, got, want)
+		}
+	}
+	sums := newSharedGauge(vec, sum)
+	a, b := sums.part("sum"), sums.part("sum")
+	if n := testutil.CollectAndCount(vec); n != 1 {
+		t.Errorf("%d series before anything was set", n)
+	}
+	a.set(3)
+	b.set(4)
+	b.set(5)
+	is("sum", 8)
+	a.set(0)
+	is("sum", 5)
+	b.set(0)
+	is("sum", 0)
+
+	peaks := newSharedGauge(vec, largest)
+	p, q, other := peaks.part("max"), peaks.part("max"), peaks.part("other")
+	other.set(100)
+	p.set(3)
+	q.set(7)
+	is("max", 7)
+	q.set(0)
+	is("max", 3)
+	q.set(2)
+	is("max", 3)
+	p.set(0)
+	q.set(0)
+	is("max", 0)
+	other.set(0)
+	if left := len(sums.parts["sum"]) + len(peaks.parts["max"]) + len(peaks.parts["other"]); left != 0 {
+		t.Errorf("%d parts are left", left)
+	}
+	if n := testutil.CollectAndCount(vec); n != 3 {
+		t.Errorf("%d series, want 3", n)
+	}
+}
