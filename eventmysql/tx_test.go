@@ -320,6 +320,32 @@ func TestDeadlockWhileRowsAreRead(t *testing.T) {
 	}
 }
 
+// Queries without locks, and the library's own, cost no round trips for what a
+// deadlock between rows would do.
+func TestGuardedQueries(t *testing.T) {
+	f := newFixture(t, WithKeyLocks(), WithMaxConnections(1))
+	for _, c := range []struct {
+		query   string
+		guarded bool
+	}{{"SELECT topic FROM events_outbox", false}, {"SELECT topic FROM events_outbox FOR UPDATE", true}} {
+		err := f.Transact(testContext(t), func(tx *Tx) error {
+			var topic string
+			if err := tx.QueryRow(c.query).Scan(&topic); err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+			tx.Produce(event{"a", "k", nil})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var before sql.NullString
+		if err := f.pool.QueryRow("SELECT @events_autocommit").Scan(&before); err != nil || before.Valid != c.guarded {
+			t.Errorf("%s: guarded: %v, %v", c.query, before.Valid, err)
+		}
+	}
+}
+
 // What has been committed with raw SQL cannot be taken back, but is reported,
 // and its events are not sent.
 func TestTransactCommittedBehindItsBack(t *testing.T) {

@@ -56,13 +56,14 @@ const (
 	guardOff = "SET autocommit = @events_autocommit"
 )
 
-// guard turns autocommit off before the first query that takes locks.
+// guard turns autocommit off before the first query that takes locks. After Ended
+// has looked there are the library's statements only, which ignore no error.
 func (tx *Transaction) guard(ctx context.Context, query string) error {
 	if tx.savepoint == "" || !tx.serializable && !locking.MatchString(query) {
 		return nil
 	}
 	tx.mu.Lock()
-	needed := !tx.guarded && !tx.ended && tx.lost == nil
+	needed := !tx.guarded && !tx.asked && !tx.ended && tx.lost == nil
 	tx.guarded = tx.guarded || needed
 	tx.mu.Unlock()
 	if !needed {
