@@ -71,7 +71,9 @@
 //     are in, like a COMMIT in SQL. Transact notices, skips the events, and
 //     returns [eventmodels.ErrTransactionEnded]. For this it sets a savepoint
 //     at the beginning and releases it before COMMIT: two round trips, which
-//     transactions of types of the application's own do without.
+//     transactions of types of the application's own do without. A
+//     transaction that queries with FOR UPDATE and the like has two more: an
+//     ignored deadlock must not leave it without one.
 //   - After a deadlock or a lock timeout a [Tx] refuses all further statements
 //     and rolls back, also if the error was ignored.
 //   - Deliveries of one event that wait for one which then rolls back are called
