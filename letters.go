@@ -94,7 +94,7 @@ func (l *LibraryNoDB) openLetters(client *kafka.Client, group string, handlers [
 		Ensure: func(ctx context.Context, topics []kafka.WireTopic) error {
 			return client.EnsureTopics(ctx, slices.DeleteFunc(slices.Clone(specs), func(s kafka.TopicSpec) bool { return !slices.Contains(topics, s.Topic) }))
 		},
-		Backoff: l.settings.letterBackoff, Cause: l.settings.letterCause, Instance: instanceName(),
+		Backoff: l.settings.letterBackoff, Cause: l.settings.letterCause, Instance: instanceName(), Tracer: l.settings.tracing,
 		Written: func(h *deadletter.Handler, reason deadletter.Reason) {
 			DeadLetterProduceCounts.WithLabelValues(h.Identity.Name, h.Identity.BaseTopic).Inc()
 			DeadLetterReasons.WithLabelValues(h.Identity.Name, h.Identity.BaseTopic, string(reason)).Inc()

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -244,5 +245,50 @@ func TestSpansOfAttempts(t *testing.T) {
 		if s := spans[i]; s.Status.Code != want.code || attributeOf(s, "error.type") != want.errorType {
 			t.Errorf("attempt %d: %v, error.type %q", i+1, s.Status, attributeOf(s, "error.type"))
 		}
+	}
+}
+
+// A dead letter, and its replay, belong to the trace of the event.
+func TestTraceOfALetter(t *testing.T) {
+	lib := newTraced(t)
+	group := events.NewConsumerGroup("letters")
+	var well atomic.Bool
+	lib.ConsumeIdempotent(group, eventmodels.OnFailureSave, "h", shipments.Handler(func(context.Context, eventmodels.Event[shipment]) error {
+		if well.Load() {
+			return nil
+		}
+		return eventmodels.SetErrorHandling(errors.New("not yet"), eventmodels.DoNotRetry)
+	}))
+	stop := lib.start(t)
+	if err := lib.Produce(t.Context(), eventmodels.ProduceImmediate, shipments.Event("", shipment{1})); err != nil {
+		t.Fatal(err)
+	}
+	var letters []events.Letter
+	for len(letters) == 0 {
+		for letter, err := range lib.DeadLetters(group).List(t.Context(), events.LetterFilter{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			letters = append(letters, letter)
+		}
+	}
+	well.Store(true)
+	replay, err := lib.DeadLetters(group).Replay(t.Context(), events.LetterAction{}, letters...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if outcomes, err := replay.Wait(t.Context()); err != nil || outcomes[0].Result != events.ReplayDone {
+		t.Fatalf("%v, %v", outcomes, err)
+	}
+	stop()
+	sent := lib.named(t, "send shipments", 1)[0]
+	written := lib.named(t, "send shipments.letters.dead-letter", 1)[0]
+	for _, s := range append(lib.named(t, "process shipments", 2), written) {
+		if s.Parent.SpanID() != sent.SpanContext.SpanID() {
+			t.Errorf("%q is not of the event's trace", s.Name)
+		}
+	}
+	if written.SpanKind != trace.SpanKindClient || written.Status.Code == codes.Error {
+		t.Errorf("the letter's span is of kind %v, %v", written.SpanKind, written.Status)
 	}
 }

@@ -48,7 +48,7 @@ func (s *spans) begin(rows []*eventmodels.OutboxRow) {
 		for i, h := range stored {
 			headers[i] = kafka.Header{Key: h.Key, Value: h.Value}
 		}
-		if span := s.tracer.Relay(row.Topic, headers); span != nil {
+		if span := s.tracer.Forward(row.Topic, headers); span != nil {
 			s.mu.Lock()
 			s.open[row] = span
 			s.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 	"github.com/seed46dd6f11/events/internal/kafka"
 	"github.com/seed46dd6f11/events/internal/letters"
 	"github.com/seed46dd6f11/events/internal/mark"
+	"github.com/seed46dd6f11/events/internal/tracing"
 )
 
 // DefaultBackoff is the wait between the retries of a letter.
@@ -46,6 +47,8 @@ type WriterConfig struct {
 	// Written is told of each letter that was written and why the event has
 	// failed, for metrics.
 	Written func(*Handler, Reason)
+	// Tracer makes a span of each letter that is written. nil: none.
+	Tracer *tracing.Tracer
 }
 
 // EngineHandler is what is unique of a delivery.Handler in its engine.
@@ -158,6 +161,8 @@ func (w *Writer) launch(p *page) *flight {
 	f := &flight{page: p, started: time.Now(), done: make(chan struct{})}
 	w.flying.Go(func() {
 		defer close(f.done)
+		span := w.cfg.Tracer.Forward(string(p.place.Topic), p.event.Headers)
+		defer func() { span.End(f.err) }()
 		for _, text := range []int{fullText, shortText, noText} {
 			header := p.header
 			if text != fullText {

@@ -10,6 +10,7 @@
 //	                            create spans
 //	send <topic>      CLIENT    from when the relay has read an event   the event's create span
 //	                            until Kafka has acknowledged it
+//	send <topic>      CLIENT    while a dead letter is written              the event's create or send span
 //	process <topic>   CONSUMER  for each attempt of a handler           the event's create or send span;
 //	                                                                    of a batch none, but links
 //

@@ -128,9 +128,10 @@ func (t *Tracer) Send(ctx context.Context, events []Sending) (end func(error)) {
 	}
 }
 
-// Relay starts the send span of an outbox row whose event belongs to a trace
-// that is recorded; nil for others.
-func (t *Tracer) Relay(topic string, headers []kafka.Header) *Span {
+// Forward starts the send span of an event that was created before, as an outbox
+// row or a dead letter has it, if it belongs to a trace that is recorded; nil for
+// others. The event's headers stay as they are.
+func (t *Tracer) Forward(topic string, headers []kafka.Header) *Span {
 	if t == nil {
 		return nil
 	}

@@ -22,7 +22,7 @@ func TestNoProviderCostsNothing(t *testing.T) {
 	ctx := context.Background()
 	if n := testing.AllocsPerRun(100, func() {
 		tracer.Create(ctx, "t", "id", headers)
-		tracer.Relay("t", headers)
+		tracer.Forward("t", headers)
 		tracer.Send(ctx, nil)(nil)
 		_, span := tracer.Process(ctx, "t", "g", ms)
 		span.End(nil)
@@ -79,8 +79,8 @@ func TestBatchLinks(t *testing.T) {
 	}
 }
 
-// Rows whose trace is not recorded cost no span.
-func TestRelayOfWhatIsNotSampled(t *testing.T) {
+// Events whose trace is not recorded cost no span.
+func TestForwardOfWhatIsNotSampled(t *testing.T) {
 	spans := tracetest.NewInMemoryExporter()
 	tracer := New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)), nil)
 	for _, headers := range [][]kafka.Header{
@@ -88,11 +88,11 @@ func TestRelayOfWhatIsNotSampled(t *testing.T) {
 		{{Key: "traceparent", Value: []byte("00-11111111111111111111111111111111-2222222222222222-00")}},
 		{{Key: "traceparent", Value: []byte("not one")}},
 	} {
-		if tracer.Relay("t", headers) != nil {
+		if tracer.Forward("t", headers) != nil {
 			t.Errorf("%v has a span", headers)
 		}
 	}
-	if span := tracer.Relay("t", []kafka.Header{{Key: "traceparent", Value: []byte("00-11111111111111111111111111111111-2222222222222222-01")}}); span == nil {
+	if span := tracer.Forward("t", []kafka.Header{{Key: "traceparent", Value: []byte("00-11111111111111111111111111111111-2222222222222222-01")}}); span == nil {
 		t.Error("no span of a sampled trace")
 	}
 }
