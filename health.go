@@ -64,6 +64,10 @@ type RelayHealth struct {
 // GroupHealth is the state of a consumer group in this process.
 type GroupHealth struct {
 	Group string `json:"group"`
+	// Joined says whether the brokers count this process as a member. It is
+	// not one for a moment after the start, and after it was out of reach for
+	// longer than the session timeout.
+	Joined bool `json:"joined"`
 	// Partitions that this process has been assigned, and how many of them are
 	// not fetched at the moment since their handlers do not keep up.
 	Partitions int `json:"partitions"`
@@ -103,6 +107,9 @@ type BroadcastHealth struct {
 	// how often they are sent; see BroadcastConsumerLastLatency.
 	LastHeartbeat time.Duration `json:"last_heartbeat_ns"`
 	Interval      time.Duration `json:"interval_ns"`
+	// Gaps is how often events were removed from Kafka before this process has
+	// read them; see OnBroadcastGap.
+	Gaps int64 `json:"gaps"`
 	// Overdue are handlers that have not returned.
 	Overdue []OverdueHealth `json:"overdue,omitempty"`
 }
@@ -214,7 +221,7 @@ func (l *Library[ID, TX, DB]) consumerHealth(h *Health) {
 			}
 		}
 		if s.group == "" {
-			h.Broadcast = &BroadcastHealth{Overdue: overdue}
+			h.Broadcast = &BroadcastHealth{Overdue: overdue, Gaps: l.gaps.Load()}
 			h.Broadcast.LastHeartbeat, h.Broadcast.Interval = l.BroadcastConsumerLastLatency()
 			if h.Broadcast.LastHeartbeat > lateHeartbeats*h.Broadcast.Interval {
 				h.problem("no broadcast has arrived for %v, although a heartbeat is sent every %v", h.Broadcast.LastHeartbeat.Round(time.Second), h.Broadcast.Interval)
@@ -226,7 +233,10 @@ func (l *Library[ID, TX, DB]) consumerHealth(h *Health) {
 }
 
 func groupHealth(s *session, overdue []OverdueHealth, h *Health) GroupHealth {
-	g := GroupHealth{Group: s.group, Overdue: overdue}
+	g := GroupHealth{Group: s.group, Joined: s.joined(), Overdue: overdue}
+	if !g.Joined {
+		h.problem("this process is not a member of the group %s at the moment", s.group)
+	}
 	for _, p := range s.engine.Positions() {
 		g.Partitions++
 		g.Backlog += p.Backlog

@@ -92,7 +92,7 @@ func TestHealth(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		h := expect("idle", 200, 200, "")
 		if h.Database == nil || !h.Database.OK || !h.Brokers.OK || h.Relay == nil || !h.Relay.Leading || h.Relay.SampledAt.IsZero() ||
-			len(h.Groups) != 2 || h.Groups[1].Group != "health" || h.Groups[1].Partitions != 2 || h.Broadcast == nil || h.Broadcast.Interval != 10*time.Second {
+			len(h.Groups) != 2 || h.Groups[1].Group != "health" || h.Groups[1].Partitions != 2 || !h.Groups[1].Joined || h.Broadcast == nil || h.Broadcast.Interval != 10*time.Second {
 			t.Errorf("idle: %+v", h)
 		}
 

@@ -66,6 +66,7 @@ type LibraryNoDB struct {
 	pausing     pausing // guarded by mu
 	errors      errorPacer
 	beat        heartbeat
+	gaps        atomic.Int64                 // of broadcasts
 	outbox      atomic.Pointer[outboxSample] // nil unless this process relays
 	askedLimits sync.Map                     // kafka.WireTopic -> true: its limit was asked for
 }

@@ -21,6 +21,9 @@ type session struct {
 	engine *delivery.Engine
 	// leave ends the source after the engine is drained.
 	leave func(context.Context)
+	// joined reports whether the group counts this process as a member; nil for
+	// broadcasts.
+	joined func() bool
 	// letters is closed after the engine; nil: the group writes none.
 	letters *deadletter.Writer
 }
@@ -152,7 +155,7 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 	sampler.Go(func() {
 		(&groupSampler{lib: &l.LibraryNoDB, client: client, engine: engine, group: group}).run(sampling)
 	})
-	return &session{group: group, engine: engine, letters: letters.writer, leave: func(ctx context.Context) {
+	return &session{group: group, engine: engine, letters: letters.writer, joined: member.Joined, leave: func(ctx context.Context) {
 		stopSampling()
 		sampler.Wait()
 		if err := member.Leave(ctx); err != nil {
@@ -174,6 +177,7 @@ func (l *Library[ID, TX, DB]) openBroadcast(ctx context.Context, engine *deliver
 		OnGap: func(topic kafka.WireTopic) {
 			ErrorCounts.WithLabelValues("broadcast-gap").Inc()
 			BroadcastGaps.WithLabelValues(l.topicOf(topic)).Inc()
+			l.gaps.Add(1)
 			if l.settings.onGap != nil {
 				l.settings.onGap(l.topicOf(topic))
 			}

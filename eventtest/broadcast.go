@@ -102,7 +102,7 @@ func (s *suite[ID, TX, DB]) broadcastRetention(t *testing.T) {
 	dialer := eventembed.NewDialer("instance", (&net.Dialer{}).DialContext)
 	got := newSeen[order]()
 	gaps := make(chan string, 10)
-	w.consumer(func(lib *events.Library[ID, TX, DB]) {
+	c := w.consumer(func(lib *events.Library[ID, TX, DB]) {
 		lib.SetDialer(dialer.DialContext)
 		lib.OnBroadcastGap(func(topic string) { gaps <- topic })
 		listener[ID, TX, DB](got)(lib)
@@ -133,6 +133,9 @@ func (s *suite[ID, TX, DB]) broadcastRetention(t *testing.T) {
 	}
 	if len(all) != 6 || len(gaps) != 0 {
 		t.Errorf("%d orders came, and %d more gaps were told", len(all), len(gaps))
+	}
+	if h := c.lib.Health(ctx); h.Broadcast == nil || h.Broadcast.Gaps != 1 {
+		t.Errorf("Health says of the broadcasts: %+v", h.Broadcast)
 	}
 }
 

@@ -221,6 +221,12 @@ func (g *Group) Resume(partitions []TopicPartition) {
 	}
 }
 
+// Joined reports whether the brokers count the client as a member now.
+func (g *Group) Joined() bool {
+	_, generation := g.kgo.GroupMetadata()
+	return generation >= 0
+}
+
 // AddTopics consumes more topics. Those that are consumed already stay as they
 // are.
 func (g *Group) AddTopics(topics ...WireTopic) {
