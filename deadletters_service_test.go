@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,7 +12,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/seed46dd6f11/events"
-	"github.com/seed46dd6f11/events/eventembed"
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/eventnodb"
 )
@@ -22,25 +20,12 @@ import (
 // up, a replay fails as long as the handler does, succeeds when it is mended,
 // and a letter that waits for its next try is not tried when it was discarded.
 func TestDeadLettersOfAService(t *testing.T) {
-	for name, brokers := range map[string]func() []string{
-		"embedded": func() []string {
-			b, err := eventembed.Start()
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { b.Close() })
-			return b.Addrs()
-		},
-		"kafka": func() []string {
-			return strings.FieldsFunc(os.Getenv("EVENTS_KAFKA_BROKERS"), func(r rune) bool { return r == ',' })
-		},
+	for name, brokers := range map[string]func(*testing.T) []string{
+		"embedded": func(t *testing.T) []string { return embedded(t).Addrs() },
+		"kafka":    kafkaBrokers,
 	} {
 		t.Run(name, func(t *testing.T) {
-			addresses := brokers()
-			if len(addresses) == 0 {
-				t.Skip("no real Kafka: EVENTS_KAFKA_BROKERS is not set; scripts/services up starts one")
-			}
-			testDeadLettersOfAService(t, addresses)
+			testDeadLettersOfAService(t, brokers(t))
 		})
 	}
 }

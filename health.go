@@ -155,12 +155,11 @@ func (l *Library[ID, TX, DB]) Health(ctx context.Context) Health {
 // may still be registered.
 func (l *LibraryNoDB) usedClient() (*kafka.Client, error) {
 	l.mu.Lock()
-	configured := l.phase == phaseConfigured
-	l.mu.Unlock()
-	if configured {
+	defer l.mu.Unlock()
+	if l.phase == phaseConfigured {
 		return nil, errUnused
 	}
-	return l.kafkaClient()
+	return l.kafkaClientLocked()
 }
 
 var errUnused = errors.New("the Library is configured and not in use yet; call StartConsuming, CatchUpProduce or Produce")

@@ -245,6 +245,10 @@ func (l *LibraryNoDB) runLocked() error {
 func (l *LibraryNoDB) kafkaClient() (*kafka.Client, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.kafkaClientLocked()
+}
+
+func (l *LibraryNoDB) kafkaClientLocked() (*kafka.Client, error) {
 	if err := l.runLocked(); err != nil {
 		return nil, err
 	}

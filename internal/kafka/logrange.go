@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -60,26 +58,6 @@ func (c *Client) LogRanges(ctx context.Context, topics []WireTopic) (map[TopicPa
 		}
 	}
 	return ranges, nil
-}
-
-// OffsetsAfter is, for each partition, the offset of the first record whose
-// timestamp is not before t, or the end if there is none. Topics that do not
-// exist are left out.
-func (c *Client) OffsetsAfter(ctx context.Context, topics []WireTopic, t time.Time) (map[TopicPartition]int64, error) {
-	offsets := make(map[TopicPartition]int64)
-	if len(topics) == 0 {
-		return offsets, nil
-	}
-	listed, err := list(ctx, func(ctx context.Context, names ...string) (kadm.ListedOffsets, error) {
-		return c.adm.ListOffsetsAfterMilli(ctx, t.UnixMilli(), names...)
-	}, topics)
-	if err != nil {
-		return nil, c.cfg.explain("look up offsets by time", err)
-	}
-	for tp, o := range listed {
-		offsets[tp] = o.At
-	}
-	return offsets, nil
 }
 
 // Read reads a range's committed records, in order, a chunk at a time; nothing

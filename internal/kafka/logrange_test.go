@@ -376,34 +376,15 @@ func FuzzTakeAnswer(f *testing.F) {
 	})
 }
 
-func TestOffsetsAfter(t *testing.T) {
+// No topics are none, and not all.
+func TestLogRangesOfNothing(t *testing.T) {
 	onClusters(t, func(t *testing.T, c *cluster) {
-		topic := c.topic(t, 2, "message.timestamp.type", "CreateTime")
+		c.topic(t, 1)
 		client := c.client(t)
-		start := time.Now().Add(-time.Hour).Truncate(time.Second)
-		for i := range 5 {
-			r := &kgo.Record{Topic: string(topic), Partition: 1, Timestamp: start.Add(time.Duration(i) * time.Minute), Value: []byte("v")}
-			if err := c.kgo.ProduceSync(timeout(t), r).FirstErr(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for after, want := range map[time.Duration]int64{-time.Minute: 0, 0: 0, time.Second: 1, 4 * time.Minute: 4, 5 * time.Minute: 5} {
-			got, err := client.OffsetsAfter(timeout(t), []WireTopic{topic, newName("missing")}, start.Add(after))
-			if err != nil || got[TopicPartition{topic, 1}] != want || got[TopicPartition{topic, 0}] != 0 || len(got) != 2 {
-				t.Errorf("%v: %v, %v; want %d", after, got, err, want)
-			}
-		}
-		for _, none := range []any{first(client.LogRanges(timeout(t), nil)), first(client.OffsetsAfter(timeout(t), nil, start))} {
-			if fmt.Sprint(none) != "map[]" {
-				t.Errorf("of no topics: %v", none)
+		for _, topics := range [][]WireTopic{nil, {newName("missing")}} {
+			if ranges, err := client.LogRanges(timeout(t), topics); err != nil || len(ranges) != 0 {
+				t.Errorf("of %v: %v, %v", topics, ranges, err)
 			}
 		}
 	})
-}
-
-func first[V any](v V, err error) any {
-	if err != nil {
-		return err
-	}
-	return v
 }

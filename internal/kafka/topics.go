@@ -293,31 +293,6 @@ func (s TopicSpec) request(name WireTopic, brokers int) kmsg.CreateTopicsRequest
 	return rt
 }
 
-// Existing returns those of the topics that do not exist. It always asks.
-func (c *Client) Existing(ctx context.Context, topics []WireTopic) (missing []WireTopic, err error) {
-	if len(topics) == 0 {
-		return nil, nil
-	}
-	resp, err := c.metadata(ctx, topics...)
-	if err != nil {
-		return nil, err
-	}
-	failed := make(map[WireTopic]error)
-	for _, rt := range resp.Topics {
-		if rt.Topic == nil {
-			continue
-		}
-		switch err := kerr.ErrorForCode(rt.ErrorCode); {
-		case errors.Is(err, kerr.UnknownTopicOrPartition):
-			missing = append(missing, WireTopic(*rt.Topic))
-		case err != nil && !kerr.IsRetriable(err):
-			failed[WireTopic(*rt.Topic)] = err
-		}
-	}
-	sort.Slice(missing, func(i, j int) bool { return missing[i] < missing[j] })
-	return missing, topicErrors("describe", failed)
-}
-
 // PartitionCount is how many partitions a topic has now. It always asks.
 func (c *Client) PartitionCount(ctx context.Context, topic WireTopic) (int, error) {
 	resp, err := c.metadata(ctx, topic)
