@@ -167,7 +167,7 @@ func (l *Library[ID, TX, DB]) ConsumeIdempotent(group ConsumerGroupName, onFailu
 // ConsumeExactlyOnce registers a handler whose SQL effects, and events produced
 // with its transaction, happen once per (group, handler, event), whatever
 // crashes, is redelivered or produced twice, within 30 days after the
-// handling. An event is recognised by its CloudEvents source and id, one
+// handling (SetMarkRetention). An event is recognised by its CloudEvents source and id, one
 // without id by its place in the topic. A renamed handler, topic or group
 // handles again what is redelivered.
 //

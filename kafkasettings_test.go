@@ -128,6 +128,53 @@ func next(t *testing.T, got <-chan string) string {
 	}
 }
 
+// Marks are deleted when the retention that was set is over, and no sooner.
+func TestMarkRetention(t *testing.T) {
+	s := newSettled(t, embedded(t).Addrs(), "", func(s *settled) {
+		s.SetMarkRetention(time.Hour)
+		s.ConsumeExactlyOnce(events.NewConsumerGroup("g"), eventmodels.OnFailureBlock, "h", settledTopic.HandlerTx(
+			func(context.Context, *eventsqlite.Tx, eventmodels.Event[string]) error { return nil }))
+	})
+	ctx := context.Background()
+	marks := func() (ids []string) {
+		if err := s.db.Transact(ctx, func(tx *eventsqlite.Tx) error {
+			rows, err := tx.QueryContext(ctx, `SELECT CAST(k AS TEXT) FROM events_marks ORDER BY k`)
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var id string
+				if err := rows.Scan(&id); err != nil {
+					return err
+				}
+				ids = append(ids, id)
+			}
+			return rows.Err()
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return ids
+	}
+	for id, age := range map[string]time.Duration{"older-than-one-h": 61 * time.Minute, "newer-than-one-h": 55 * time.Minute} {
+		if err := s.db.Transact(ctx, func(tx *eventsqlite.Tx) error {
+			_, err := tx.ExecContext(ctx, `INSERT INTO events_marks (k, done_at) VALUES (?, ?)`, []byte(id), time.Now().Add(-age).UnixMicro())
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.start(t)
+	for deadline := time.Now().Add(time.Minute); len(marks()) > 1; <-time.After(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("marks after a minute: %v", marks())
+		}
+	}
+	if got := marks(); !slices.Equal(got, []string{"newer-than-one-h"}) {
+		t.Errorf("marks %v", got)
+	}
+}
+
 // onBoth runs a test on the embedded broker and on Kafka.
 func onBoth(t *testing.T, test func(t *testing.T, brokers []string)) {
 	t.Run("embedded", func(t *testing.T) { test(t, embedded(t).Addrs()) })
@@ -149,6 +196,7 @@ func TestSettingsArePanicky(t *testing.T) {
 		"no instance id":     func(l *events.LibraryNoDB) { l.SetStaticMembership("") },
 		"instance id":        func(l *events.LibraryNoDB) { l.SetStaticMembership("a b") },
 		"unknown codec":      func(l *events.LibraryNoDB) { l.SetCompression("brotli") },
+		"no retention":       func(l *events.LibraryNoDB) { l.SetMarkRetention(0) },
 		"negative lower cap": func(l *events.LibraryNoDB) { l.SetSizeCapLowerLimit(-1) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/seed46dd6f11/events/eventdb"
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/backoff"
 	"github.com/seed46dd6f11/events/internal/deadletter"
@@ -46,6 +47,8 @@ type settings struct {
 
 	topics map[string]kafka.TopicConfig // by unprefixed name
 
+	markRetention time.Duration // 30 days
+
 	letterBackoff backoff.Schedule                       // 1 min to 30 min
 	letterCause   func(handler string, err error) string // deadletter.Cause
 
@@ -63,6 +66,7 @@ func defaultSettings() settings {
 		maxRunning:    defaultMaxRunning,
 		enhanceDB:     true,
 		topics:        make(map[string]kafka.TopicConfig),
+		markRetention: eventdb.DefaultMarkRetention,
 		letterBackoff: deadletter.DefaultBackoff,
 		shutdownLimit: defaultShutdownLimit,
 	}

@@ -284,7 +284,7 @@ func (l *LibraryNoDB) withHeartbeat(handlers []*registeredHandler) []*registered
 func (l *Library[ID, TX, DB]) startSweeper() *eventdb.Sweeper {
 	for _, h := range l.handlers {
 		if h.kind == kindExactlyOnce {
-			return eventdb.StartSweeper(eventdb.SweeperConfig{Open: l.db.OpenOutbox, Logger: l.logger()})
+			return eventdb.StartSweeper(eventdb.SweeperConfig{Open: l.db.OpenOutbox, Logger: l.logger(), Retention: l.settings.markRetention})
 		}
 	}
 	return nil
