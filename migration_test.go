@@ -37,7 +37,7 @@ func TestMigrationStatement(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	statement := regexp.MustCompile("(?s)```sql\n(.*?)```").FindSubmatch(text)
+	statement := regexp.MustCompile("(?s)```sql[^\n]*\n(.*?)```").FindSubmatch(text)
 	if statement == nil {
 		t.Fatal("docs/migration.md has no statement")
 	}
