@@ -99,6 +99,39 @@ test "$(basename "$PWD")" = service
 	}
 }
 
+// A reader's commands find the library as it stands in the tree.
+func TestTheLibraryIsTheTrees(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := strings.ReplaceAll(`
+~~~go file=main.go
+package main
+
+import (
+	"fmt"
+
+	"github.com/seed46dd6f11/events"
+)
+
+func main() { fmt.Println(events.DeadLetterTopic("orders.placed", events.NewConsumerGroup("billing"))) }
+~~~
+
+~~~sh
+mkdir shop && cd shop && mv ../main.go .
+go mod init example.com/shop
+go get github.com/seed46dd6f11/events
+[[ $(go run .) == orders.placed.billing.dead-letter ]]
+go install github.com/seed46dd6f11/events/cmd/events@latest
+events help
+~~~
+`, "~~~", "```")
+	if err := follow(t, root, page, patience); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // follow runs a page's blocks up to the first fault.
 func follow(t *testing.T, root, page string, limit time.Duration) error {
 	blocks, err := Parse("p.md", page)

@@ -85,6 +85,9 @@ type reader struct {
 func newReader(t *testing.T, root string, blocks []Block) (*reader, error) {
 	r := &reader{blocks: blocks, servers: startServers(t, blocks), bin: t.TempDir()}
 	var err error
+	if err := Publish(r.bin, root); err != nil {
+		return nil, err
+	}
 	env := r.env(r.bin)
 	if r.module, err = NewModule(t.TempDir(), root, env); err != nil {
 		return nil, err
