@@ -38,6 +38,7 @@ type recordedLine struct {
 	level   slog.Level
 	message string
 	attrs   map[string]string
+	twice   []string // names that the line has more than once
 }
 
 func (r logRecorder) Enabled(_ context.Context, level slog.Level) bool {
@@ -49,9 +50,12 @@ func (r logRecorder) WithAttrs(attrs []slog.Attr) slog.Handler {
 }
 
 func (r logRecorder) Handle(_ context.Context, record slog.Record) error {
-	line := recordedLine{record.Level, record.Message, map[string]string{}}
+	line := recordedLine{level: record.Level, message: record.Message, attrs: map[string]string{}}
 	add := func(a slog.Attr) bool {
 		if a.Key != "" {
+			if _, ok := line.attrs[a.Key]; ok {
+				line.twice = append(line.twice, a.Key)
+			}
 			line.attrs[a.Key] = a.Value.String()
 		}
 		return true
@@ -154,6 +158,9 @@ func TestLogsOfABusyMinute(t *testing.T) {
 			}
 			if n := line.attrs["left_out"]; n != "" && n != "0" {
 				leftOut = true
+			}
+			if len(line.twice) > 0 {
+				t.Errorf("%q has attributes twice: %v", line.message, line.twice)
 			}
 			for name, value := range line.attrs {
 				if !slices.Contains(logWords, name) {

@@ -236,7 +236,6 @@ func (l *Library[ID, TX, DB]) newRelay(poll time.Duration, batchSize int) (*even
 	if err != nil {
 		return nil, err
 	}
-	log := l.logger().With("scope", l.settings.prefix)
 	return eventdb.NewRelay(eventdb.RelayConfig{
 		Scope:     l.settings.prefix,
 		Owner:     leaseOwner(),
@@ -251,7 +250,7 @@ func (l *Library[ID, TX, DB]) newRelay(poll time.Duration, batchSize int) (*even
 				Client:   client.Kgo(),
 				Identity: id,
 				Report:   r,
-				Logger:   log,
+				Logger:   l.logger().With("scope", l.settings.prefix),
 				EnsureTopic: func(ctx context.Context, wireTopic string) error {
 					client.Forget(kafka.WireTopic(wireTopic))
 					return l.ensureTopics(ctx, client, []string{l.topicOf(kafka.WireTopic(wireTopic))})
@@ -261,7 +260,7 @@ func (l *Library[ID, TX, DB]) newRelay(poll time.Duration, batchSize int) (*even
 			})
 		},
 		Observer:  relayObserver{&l.LibraryNoDB},
-		Logger:    log,
+		Logger:    l.logger(), // the relay names its scope itself
 		Tracer:    l.settings.tracing,
 		Poll:      poll,
 		BatchSize: batchSize,
