@@ -24,7 +24,8 @@ func TestEveryMeasurement(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	for _, m := range (bench{servers: s, size: tiny}).measurements() {
+	b := bench{servers: s, size: tiny}
+	for _, m := range append(b.measurements(), b.growth()...) {
 		t.Run(m.Name, func(t *testing.T) {
 			result, err := compare.Runner{Rounds: 1}.Run(t.Context(), m)
 			if err != nil {

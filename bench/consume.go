@@ -21,7 +21,8 @@ const consumedBytes = 250
 
 // consumeRaw measures consuming without decoding.
 func (b bench) consumeRaw() compare.Measurement {
-	return b.consumeMeasurement("raw", "payloads are left as they are", contentTypeRaw)
+	return b.consumeMeasurement("raw", "payloads are left as they are", contentTypeRaw,
+		compare.RatioAtLeast(franzGo, 0.5), compare.AllocationsAtMost(6))
 }
 
 // consumeJSON measures consuming with payloads decoded into a struct.
@@ -29,7 +30,7 @@ func (b bench) consumeJSON() compare.Measurement {
 	return b.consumeMeasurement("json", "JSON decoded into a struct of 7 fields by encoding/json", eventmodels.ContentTypeJSON)
 }
 
-func (b bench) consumeMeasurement(kind, how, contentType string) compare.Measurement {
+func (b bench) consumeMeasurement(kind, how, contentType string, goals ...compare.Goal) compare.Measurement {
 	return compare.Measurement{
 		Name:  "consume/" + kind,
 		Title: fmt.Sprintf("%d events of %d bytes consumed by a group of one, handler without work, %s", b.size.consumed, consumedBytes, how),
@@ -37,7 +38,9 @@ func (b bench) consumeMeasurement(kind, how, contentType string) compare.Measure
 		Notes: []string{
 			"Timed from the first event to the last one; all read the same topic, whose events have the headers of CloudEvents.",
 			"franz-go: one goroutine polls, marks and commits each second. kafka-go: Reader with GroupID and CommitInterval 1 s, FetchMessage and CommitMessages.",
+			"Watermill reads a tenth of them: each partition waits for the acknowledgement of every single message. " + watermillNote,
 		},
+		Goals: goals,
 		Open: func(ctx context.Context, c *compare.Cleanup) ([]compare.Contender, error) {
 			topic, err := b.servers.Topic(ctx, c, "consume", partitions)
 			if err != nil {
@@ -46,11 +49,12 @@ func (b bench) consumeMeasurement(kind, how, contentType string) compare.Measure
 			if err := b.fillTopic(ctx, topic, contentType, b.size.consumed); err != nil {
 				return nil, err
 			}
-			read := &consuming{bench: b, topic: topic, decode: contentType == eventmodels.ContentTypeJSON}
+			read := &consuming{bench: b, n: b.size.consumed, topics: []string{topic}, decode: contentType == eventmodels.ContentTypeJSON}
 			return []compare.Contender{
 				{Name: ours, Run: read.events},
-				{Name: "franz-go", Peer: true, Run: read.franz},
-				{Name: "kafka-go", Peer: true, Run: read.kafkaGo},
+				{Name: franzGo, Peer: true, Run: read.franz},
+				{Name: kafkaGo, Peer: true, Run: read.kafkaGo},
+				{Name: watermillName, Peer: true, Run: read.watermill},
 			}, nil
 		},
 	}
@@ -75,7 +79,8 @@ func (b bench) fillTopic(ctx context.Context, topic, contentType string, n int) 
 // consuming is what the contenders of consume share.
 type consuming struct {
 	bench
-	topic  string
+	n      int      // events in the topics
+	topics []string // one, where not only franz-go reads
 	decode bool
 }
 
@@ -101,25 +106,31 @@ func (c *counter) add() {
 }
 
 func (r *consuming) events(ctx context.Context, t *compare.Trial) error {
-	count := newCounter(t, r.size.consumed)
+	count := newCounter(t, r.n)
 	lib := r.newLibrary(&t.Cleanup, nil)
 	group := events.NewConsumerGroup(r.servers.Group(&t.Cleanup, "consume"))
 	if r.decode {
-		lib.ConsumeIdempotent(group, eventmodels.OnFailureDiscard, "bench", eventpg.BindTopic[order](r.topic).Handler(
+		lib.ConsumeIdempotent(group, eventmodels.OnFailureDiscard, "bench", eventpg.BindTopic[order](r.topics[0]).Handler(
 			func(context.Context, eventmodels.Event[order]) error { count.add(); return nil }))
 	} else {
-		lib.ConsumeIdempotent(group, eventmodels.OnFailureDiscard, "bench", eventpg.BindTopic[[]byte](r.topic).Handler(
+		lib.ConsumeIdempotent(group, eventmodels.OnFailureDiscard, "bench", eventpg.BindTopic[[]byte](r.topics[0]).Handler(
 			func(context.Context, eventmodels.Event[[]byte]) error { count.add(); return nil }))
 	}
+	return count.consume(ctx, lib)
+}
+
+// consume starts the handlers of lib, which tell the counter, and ends the trial
+// when all events have come.
+func (c *counter) consume(ctx context.Context, lib *eventpg.Library) error {
 	ctx, cancel := patiently(ctx)
 	defer cancel()
-	if err := consume(ctx, &t.Cleanup, lib); err != nil {
+	if err := consume(ctx, &c.trial.Cleanup, lib); err != nil {
 		return err
 	}
-	if err := await(ctx, count.done); err != nil {
-		return fmt.Errorf("%w: %d of %d events have come", err, count.got.Load(), count.want)
+	if err := await(ctx, c.done); err != nil {
+		return fmt.Errorf("%w: %d of %d events have come", err, c.got.Load(), c.want)
 	}
-	t.End(r.size.consumed)
+	c.trial.End(int(c.want))
 	return nil
 }
 
@@ -127,7 +138,7 @@ func (r *consuming) franz(ctx context.Context, t *compare.Trial) error {
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(r.servers.Brokers...),
 		kgo.ConsumerGroup(r.servers.Group(&t.Cleanup, "consume-franz")),
-		kgo.ConsumeTopics(r.topic),
+		kgo.ConsumeTopics(r.topics...),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.AutoCommitMarks(),
 		kgo.AutoCommitInterval(time.Second),
@@ -139,10 +150,10 @@ func (r *consuming) franz(ctx context.Context, t *compare.Trial) error {
 	t.Defer(func(context.Context) error { client.CloseAllowingRebalance(); return nil })
 	ctx, cancel := patiently(ctx)
 	defer cancel()
-	for got := 0; got < r.size.consumed; {
+	for got := 0; got < r.n; {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
-			return fmt.Errorf("%w: %d of %d events have come", err, got, r.size.consumed)
+			return fmt.Errorf("%w: %d of %d events have come", err, got, r.n)
 		}
 		t.Begin()
 		records := fetches.Records()
@@ -155,7 +166,7 @@ func (r *consuming) franz(ctx context.Context, t *compare.Trial) error {
 		client.MarkCommitRecords(records...)
 		client.AllowRebalance()
 	}
-	t.End(r.size.consumed)
+	t.End(r.n)
 	return nil
 }
 
@@ -163,7 +174,7 @@ func (r *consuming) kafkaGo(ctx context.Context, t *compare.Trial) error {
 	reader := kafka.NewReader(kafka.ReaderConfig{
 		Brokers:        r.servers.Brokers,
 		GroupID:        r.servers.Group(&t.Cleanup, "consume-kafka-go"),
-		Topic:          r.topic,
+		Topic:          r.topics[0],
 		StartOffset:    kafka.FirstOffset,
 		CommitInterval: time.Second,
 		MinBytes:       1,
@@ -172,10 +183,10 @@ func (r *consuming) kafkaGo(ctx context.Context, t *compare.Trial) error {
 	t.Defer(func(context.Context) error { return reader.Close() })
 	ctx, cancel := patiently(ctx)
 	defer cancel()
-	for got := range r.size.consumed {
+	for got := range r.n {
 		message, err := reader.FetchMessage(ctx)
 		if err != nil {
-			return fmt.Errorf("%w: %d of %d events have come", err, got, r.size.consumed)
+			return fmt.Errorf("%w: %d of %d events have come", err, got, r.n)
 		}
 		t.Begin()
 		if err := r.use(message.Value); err != nil {
@@ -185,7 +196,31 @@ func (r *consuming) kafkaGo(ctx context.Context, t *compare.Trial) error {
 			return err
 		}
 	}
-	t.End(r.size.consumed)
+	t.End(r.n)
+	return nil
+}
+
+func (r *consuming) watermill(ctx context.Context, t *compare.Trial) error {
+	ctx, cancel := patiently(ctx)
+	defer cancel()
+	messages, err := r.watermillSubscribe(ctx, &t.Cleanup, r.servers.Group(&t.Cleanup, "consume-watermill"), r.topics[0])
+	if err != nil {
+		return err
+	}
+	want := r.n / 10
+	for got := range want {
+		select {
+		case m := <-messages:
+			t.Begin()
+			if err := r.use(m.Payload); err != nil {
+				return err
+			}
+			m.Ack()
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %d of %d events have come", context.Cause(ctx), got, want)
+		}
+	}
+	t.End(want)
 	return nil
 }
 

@@ -4,7 +4,7 @@
 // own backends are compared with each other, too.
 //
 //	bench/run                       starts servers of its own, and runs everything
-//	bench/run -short                the same in about two minutes
+//	bench/run -short                the same, briefly
 //	bench/run -run relay -rounds 5  measurements whose name matches
 //
 // It is a module of its own, so that those that the library is compared with

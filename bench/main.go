@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -21,7 +22,7 @@ type arguments struct {
 	runner compare.Runner
 	size   size
 	only   *regexp.Regexp // measurements
-	out    string         // "": no file
+	out    string         // a folder; "": none
 	list   bool
 }
 
@@ -49,7 +50,7 @@ func parse(from []string) (arguments, error) {
 	args := arguments{size: full}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.IntVar(&args.runner.Rounds, "rounds", 3, "how often each contender has its turn")
-	flags.StringVar(&args.out, "out", "", "also write the report to this `file`, as Markdown")
+	flags.StringVar(&args.out, "o", "", "write the report into this `folder`: README.md and pictures")
 	flags.StringVar(&args.runner.Profiles, "profiles", "", "write CPU and allocation profiles of each trial to this `folder`")
 	flags.BoolVar(&args.list, "list", false, "list the measurements and do nothing else")
 	flags.BoolFunc("short", "about a second each: to see that it works, not to compare", func(string) error {
@@ -62,7 +63,7 @@ func parse(from []string) (arguments, error) {
 			return err
 		}
 	}
-	flags.Func("run", "only measurements whose name matches this `regexp`", expression(&args.only))
+	flags.Func("run", "only measurements whose name matches this `regexp`; all but growth if it is not given, and all for .", expression(&args.only))
 	flags.Func("contender", "only contenders whose name matches this `regexp`", expression(&args.runner.Only))
 	if err := flags.Parse(from); err != nil {
 		return args, err
@@ -75,12 +76,22 @@ func parse(from []string) (arguments, error) {
 	return args, nil
 }
 
-// run makes the measurements, writes the results as they come, and at the end
-// the file.
+// chosen are the measurements that the arguments ask for.
+func (args arguments) chosen(b bench) []compare.Measurement {
+	if args.only == nil {
+		return b.measurements()
+	}
+	return slices.DeleteFunc(append(b.measurements(), b.growth()...), func(m compare.Measurement) bool {
+		return !args.only.MatchString(m.Name)
+	})
+}
+
+// run makes the measurements, prints each result as soon as it is there, and
+// writes the report, also of those that were made before an error.
 func run(ctx context.Context, args arguments) error {
 	if args.list {
-		for _, m := range (bench{size: args.size}).measurements() {
-			fmt.Printf("%-16s %s\n", m.Name, m.Title)
+		for _, m := range args.chosen(bench{size: args.size}) {
+			fmt.Printf("%-28s %s\n", m.Name, m.Title)
 		}
 		return nil
 	}
@@ -89,42 +100,25 @@ func run(ctx context.Context, args arguments) error {
 		return err
 	}
 	defer s.Close()
-	report, err := args.report(ctx, s)
-	if args.out != "" {
-		err = errors.Join(err, os.WriteFile(args.out, []byte(report), 0o644))
+	report := compare.Report{Title: "Speed, compared"}
+	if report.Facts, err = args.facts(ctx, s); err != nil {
+		return err
 	}
-	return err
-}
-
-// report makes the measurements and returns the report on those that were made,
-// also with an error.
-func (args arguments) report(ctx context.Context, s *servers.Servers) (string, error) {
-	var report strings.Builder
-	facts, err := args.facts(ctx, s)
-	if err != nil {
-		return "", err
-	}
-	if err := compare.WriteHead(&report, "Speed, compared", facts); err != nil {
-		return "", err
-	}
-	printed := 0
-	show := func() {
-		fmt.Print(report.String()[printed:])
-		printed = report.Len()
-	}
-	show()
 	runner := args.runner
 	runner.Progress = progress
 	var errs []error
-	for _, m := range (bench{servers: s, size: args.size}).measurements() {
-		if args.only != nil && !args.only.MatchString(m.Name) || ctx.Err() != nil {
-			continue
+	for _, m := range args.chosen(bench{servers: s, size: args.size}) {
+		if ctx.Err() != nil {
+			break
 		}
 		result, err := runner.Run(ctx, m)
-		errs = append(errs, err, result.Write(&report))
-		show()
+		report.Results = append(report.Results, result)
+		errs = append(errs, err, result.Write(os.Stdout))
+		if args.out != "" {
+			errs = append(errs, report.WriteFolder(args.out))
+		}
 	}
-	return report.String(), errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 func (args arguments) facts(ctx context.Context, s *servers.Servers) ([]string, error) {
@@ -134,7 +128,9 @@ func (args arguments) facts(ctx context.Context, s *servers.Servers) ([]string, 
 	}
 	facts = append(compare.Machine(), facts...)
 	facts = append(facts,
-		strings.Join(compare.Versions("github.com/twmb/franz-go", "github.com/segmentio/kafka-go", "github.com/jackc/pgx/v5"), ", "),
+		strings.Join(compare.Versions("github.com/twmb/franz-go", "github.com/segmentio/kafka-go", "github.com/jackc/pgx/v5",
+			"github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-kafka/v3", "github.com/ThreeDotsLabs/watermill-sql/v3",
+			"github.com/IBM/sarama"), ", "),
 		fmt.Sprintf("%s, rounds: %d; broker, database and this program share the machine", time.Now().UTC().Format("2006-01-02 15:04 MST"), args.runner.Rounds))
 	if args.size != full {
 		facts = append(facts, "SHORT: too little work to compare anything")

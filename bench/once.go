@@ -23,22 +23,23 @@ const onceConnections = 16
 // and one row of effect.
 func (b bench) once() compare.Measurement {
 	return compare.Measurement{
-		Name:  "once",
+		Name:  "once/single",
 		Title: fmt.Sprintf("%d events handled exactly once, one by one, an effect of one row each, %d at a time", b.size.once, onceConnections),
 		Unit:  "events",
+		Goals: []compare.Goal{compare.RatioAtLeast("pipelined", 0.9)},
 		Notes: []string{
 			"events reads them from Kafka; timed from the first handler until all effects are committed.",
 			"bare: BEGIN, INSERT of the mark, INSERT of the effect, COMMIT by pgx, without Kafka. pipelined: the same four statements in one pgx.Batch.",
 		},
 		Open: func(ctx context.Context, c *compare.Cleanup) ([]compare.Contender, error) {
-			o, err := b.openOnce(ctx, c)
+			o, err := b.openOnce(ctx, c, b.size.once)
 			if err != nil {
 				return nil, err
 			}
 			return []compare.Contender{
 				{Name: ours, Run: o.events},
-				{Name: "bare", Peer: true, Run: o.bare(oneByOne)},
-				{Name: "pipelined", Peer: true, Run: o.bare(pipelined)},
+				{Name: "bare", Peer: true, Run: o.bare(onceConnections, o.n, oneByOne)},
+				{Name: "pipelined", Peer: true, Run: o.bare(onceConnections, o.n, pipelined)},
 			}, nil
 		},
 	}
@@ -47,17 +48,18 @@ func (b bench) once() compare.Measurement {
 // onceOnly is what the contenders of once share.
 type onceOnly struct {
 	bench
+	n          int // events in the topic
 	topic, dsn string
-	pool       *pgxpool.Pool // of the bare contenders
+	pool       *pgxpool.Pool // of the bare contenders, with one more connection than they have
 }
 
-func (b bench) openOnce(ctx context.Context, c *compare.Cleanup) (*onceOnly, error) {
-	o := &onceOnly{bench: b}
+func (b bench) openOnce(ctx context.Context, c *compare.Cleanup, n int) (*onceOnly, error) {
+	o := &onceOnly{bench: b, n: n}
 	var err error
 	if o.topic, err = b.servers.Topic(ctx, c, "once", partitions); err != nil {
 		return nil, err
 	}
-	if err := b.fillTopic(ctx, o.topic, eventmodels.ContentTypeJSON, b.size.once); err != nil {
+	if err := b.fillTopic(ctx, o.topic, eventmodels.ContentTypeJSON, n); err != nil {
 		return nil, err
 	}
 	if o.dsn, err = b.servers.Database(ctx, c, "once"); err != nil {
@@ -70,7 +72,7 @@ func (b bench) openOnce(ctx context.Context, c *compare.Cleanup) (*onceOnly, err
 	if err := migrating.Run(ctx); err != nil {
 		return nil, err
 	}
-	if o.pool, err = newPool(ctx, c, o.dsn, onceConnections); err != nil {
+	if o.pool, err = newPool(ctx, c, o.dsn, onceConnections+1); err != nil {
 		return nil, err
 	}
 	_, err = o.pool.Exec(ctx, `
@@ -97,8 +99,12 @@ func newPool(ctx context.Context, c *compare.Cleanup, dsn string, connections in
 
 // empty makes room for the next trial.
 func (o *onceOnly) empty(ctx context.Context) error {
-	_, err := o.pool.Exec(ctx, `TRUNCATE effects, events_marks, bare_marks`)
-	return err
+	for _, s := range []string{`TRUNCATE effects, events_marks, bare_marks`, `VACUUM (ANALYZE) effects, events_marks, bare_marks`} {
+		if _, err := o.pool.Exec(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // effects counts what has been committed.
@@ -110,6 +116,18 @@ func (o *onceOnly) effects(ctx context.Context) (n int, err error) {
 const insertEffect = `INSERT INTO effects (order_id, cents) VALUES ($1, $2)`
 
 func (o *onceOnly) events(ctx context.Context, t *compare.Trial) error {
+	return o.consumed(ctx, t, func(lib *eventpg.Library, group events.ConsumerGroupName, count *counter) {
+		lib.ConsumeExactlyOnce(group, eventmodels.OnFailureBlock, "bench", eventpg.BindTopic[order](o.topic).HandlerTx(
+			func(ctx context.Context, tx *eventpg.Tx, e eventmodels.Event[order]) error {
+				count.add()
+				_, err := tx.ExecContext(ctx, insertEffect, e.Payload.ID, e.Payload.Cents)
+				return err
+			}))
+	})
+}
+
+// consumed is a trial of the library with the handler that register registers.
+func (o *onceOnly) consumed(ctx context.Context, t *compare.Trial, register func(*eventpg.Library, events.ConsumerGroupName, *counter)) error {
 	if err := o.empty(ctx); err != nil {
 		return err
 	}
@@ -119,14 +137,8 @@ func (o *onceOnly) events(ctx context.Context, t *compare.Trial) error {
 	}
 	lib := o.newLibrary(&t.Cleanup, db)
 	lib.SetMaxRunningHandlers(onceConnections)
-	count := newCounter(t, o.size.once)
-	group := events.NewConsumerGroup(o.servers.Group(&t.Cleanup, "once"))
-	lib.ConsumeExactlyOnce(group, eventmodels.OnFailureBlock, "bench", eventpg.BindTopic[order](o.topic).HandlerTx(
-		func(ctx context.Context, tx *eventpg.Tx, e eventmodels.Event[order]) error {
-			count.add()
-			_, err := tx.ExecContext(ctx, insertEffect, e.Payload.ID, e.Payload.Cents)
-			return err
-		}))
+	count := newCounter(t, o.n)
+	register(lib, events.NewConsumerGroup(o.servers.Group(&t.Cleanup, "once")), count)
 	ctx, cancel := patiently(ctx)
 	defer cancel()
 	if err := consume(ctx, &t.Cleanup, lib); err != nil {
@@ -138,48 +150,47 @@ func (o *onceOnly) events(ctx context.Context, t *compare.Trial) error {
 	committed := 0
 	err = poll(ctx, func(ctx context.Context) (bool, error) {
 		committed, err = o.effects(ctx)
-		return committed >= o.size.once, err
+		return committed >= o.n, err
 	})
 	if err != nil {
 		return err
 	}
-	t.End(o.size.once)
-	if committed != o.size.once {
-		return fmt.Errorf("%d events had %d effects", o.size.once, committed)
+	t.End(o.n)
+	if committed != o.n {
+		return fmt.Errorf("%d events had %d effects", o.n, committed)
 	}
 	return nil
 }
 
-// transaction commits a mark and an effect.
-type transaction func(ctx context.Context, conn *pgxpool.Conn, mark []byte, order int64) error
-
 const insertBareMark = `INSERT INTO bare_marks (k) VALUES ($1) ON CONFLICT DO NOTHING`
 
-func oneByOne(ctx context.Context, conn *pgxpool.Conn, mark []byte, order int64) error {
+func oneByOne(ctx context.Context, conn *pgxpool.Conn, n int) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, insertBareMark, mark); err != nil {
+		if _, err := tx.Exec(ctx, insertBareMark, bareMark(int64(n))); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, insertEffect, order, order)
+		_, err := tx.Exec(ctx, insertEffect, n, n)
 		return err
 	})
 }
 
-func pipelined(ctx context.Context, conn *pgxpool.Conn, mark []byte, order int64) error {
+func pipelined(ctx context.Context, conn *pgxpool.Conn, n int) error {
 	var batch pgx.Batch
 	batch.Queue("BEGIN")
-	batch.Queue(insertBareMark, mark)
-	batch.Queue(insertEffect, order, order)
+	batch.Queue(insertBareMark, bareMark(int64(n)))
+	batch.Queue(insertEffect, n, n)
 	batch.Queue("COMMIT")
 	return conn.SendBatch(ctx, &batch).Close()
 }
 
-func (o *onceOnly) bare(commit transaction) func(context.Context, *compare.Trial) error {
+// bare is a trial of the database alone: the given number of transactions, the
+// nth by commit, on several connections.
+func (o *onceOnly) bare(connections, transactions int, commit func(ctx context.Context, conn *pgxpool.Conn, n int) error) func(context.Context, *compare.Trial) error {
 	return func(ctx context.Context, t *compare.Trial) error {
 		if err := o.empty(ctx); err != nil {
 			return err
 		}
-		conns := make([]*pgxpool.Conn, onceConnections)
+		conns := make([]*pgxpool.Conn, connections)
 		for i := range conns {
 			conn, err := o.pool.Acquire(ctx)
 			if err != nil {
@@ -189,14 +200,18 @@ func (o *onceOnly) bare(commit transaction) func(context.Context, *compare.Trial
 			conns[i] = conn
 		}
 		t.Begin()
-		err := divide(ctx, onceConnections, o.size.once, func(ctx context.Context, worker, n int) error {
-			return commit(ctx, conns[worker], bareMark(int64(n)), int64(n))
+		err := divide(ctx, connections, transactions, func(ctx context.Context, worker, n int) error {
+			return commit(ctx, conns[worker], n)
 		})
 		if err != nil {
 			return err
 		}
-		t.End(o.size.once)
-		return nil
+		t.End(o.n)
+		done, err := o.effects(ctx)
+		if err == nil && done != o.n {
+			err = fmt.Errorf("%w: %d effects, not %d", errMissing, done, o.n)
+		}
+		return err
 	}
 }
 

@@ -12,28 +12,38 @@ import (
 	"github.com/seed46dd6f11/events/eventmodels"
 )
 
-const producedBytes = 1024
+var produceNotes = []string{
+	fmt.Sprintf("All compress with snappy, pick partitions by the events' keys, and write to %d partitions.", partitions),
+	"events adds the headers of CloudEvents to each event; franz-go and kafka-go have none. Payloads are encoded beforehand.",
+	"franz-go: idempotent, ProducerLinger(0), ProduceSync. kafka-go: Writer with BatchTimeout 1 ms and batches of up to 1,000, not idempotent.",
+	watermillNote,
+}
 
 // produce measures immediate producing: one event a call, acknowledged by all
 // replicas before the call returns.
 func (b bench) produce(goroutines int) compare.Measurement {
+	const bytes = 1024
+	p := producing{bench: b, goroutines: goroutines, perCall: 1, bytes: bytes}
 	return compare.Measurement{
 		Name:  fmt.Sprintf("produce/%d", goroutines),
-		Title: fmt.Sprintf("produce %d bytes, one event a call, acks=all, goroutines: %d", producedBytes, goroutines),
+		Title: fmt.Sprintf("produce %d bytes, one event a call, acks=all, goroutines: %d", bytes, goroutines),
 		Unit:  "events",
-		Notes: []string{
-			fmt.Sprintf("All compress with snappy, pick partitions as Java does, and write to %d partitions.", partitions),
-			"events adds the headers of CloudEvents to each event; the others have none. Payloads are encoded beforehand.",
-			"franz-go: idempotent, ProducerLinger(0), ProduceSync. kafka-go: Writer with BatchTimeout 1 ms, not idempotent.",
-		},
-		Open: func(context.Context, *compare.Cleanup) ([]compare.Contender, error) {
-			p := producing{bench: b, goroutines: goroutines, payloads: newPayloads(producedBytes), keys: newKeys()}
-			return []compare.Contender{
-				{Name: ours, Run: p.trial(p.events)},
-				{Name: "franz-go", Peer: true, Run: p.trial(p.franz)},
-				{Name: "kafka-go", Peer: true, Run: p.trial(p.kafkaGo)},
-			}, nil
-		},
+		Goals: []compare.Goal{compare.RatioAtLeast(franzGo, 0.95), compare.AllocationsAtMost(10)},
+		Notes: produceNotes,
+		Open:  p.open,
+	}
+}
+
+// produceCalls measures calls with many events.
+func (b bench) produceCalls() compare.Measurement {
+	p := producing{bench: b, goroutines: 1, perCall: 1000, bytes: 250}
+	return compare.Measurement{
+		Name:  "produce/calls",
+		Title: fmt.Sprintf("produce %d bytes, %d events a call, acks=all, one goroutine", p.bytes, p.perCall),
+		Unit:  "events",
+		Goals: []compare.Goal{compare.RatioAtLeast(franzGo, 0.8)},
+		Notes: produceNotes,
+		Open:  p.open,
 	}
 }
 
@@ -41,11 +51,24 @@ func (b bench) produce(goroutines int) compare.Measurement {
 type producing struct {
 	bench
 	goroutines int
+	perCall    int // events
+	bytes      int // of an event's payload
 	payloads   [][]byte
 	keys       []string
 }
 
-// producer produces one event. n chooses key and payload.
+func (p producing) open(context.Context, *compare.Cleanup) ([]compare.Contender, error) {
+	p.payloads, p.keys = newPayloads(p.bytes), newKeys()
+	return []compare.Contender{
+		{Name: ours, Run: p.trial(p.events)},
+		{Name: franzGo, Peer: true, Run: p.trial(p.franz)},
+		{Name: kafkaGo, Peer: true, Run: p.trial(p.kafkaGo)},
+		{Name: watermillName, Peer: true, Run: p.trial(p.watermill)},
+	}, nil
+}
+
+// producer produces perCall events from the nth on, which chooses keys and
+// payloads.
 type producer func(ctx context.Context, n int) error
 
 // trial runs the producer that open makes for a topic.
@@ -59,7 +82,7 @@ func (p producing) trial(open func(c *compare.Cleanup, topic string) (producer, 
 		if err != nil {
 			return err
 		}
-		do := func(ctx context.Context, _, n int) error { return produce(ctx, n%variety) }
+		do := func(ctx context.Context, _, n int) error { return produce(ctx, n*p.perCall) }
 		warm, err := hammer(ctx, p.goroutines, p.size.produce/10, do)
 		if err != nil {
 			return err
@@ -69,30 +92,42 @@ func (p producing) trial(open func(c *compare.Cleanup, topic string) (producer, 
 		if err != nil {
 			return err
 		}
-		t.End(produced)
+		t.End(produced * p.perCall)
 		records, err := p.servers.Records(ctx, topic)
 		if err != nil {
 			return err
 		}
-		if records < warm+produced {
-			return fmt.Errorf("%w: %d events were acknowledged, and the topic has %d", errMissing, warm+produced, records)
+		if acknowledged := (warm + produced) * p.perCall; records < acknowledged {
+			return fmt.Errorf("%w: %d events were acknowledged, and the topic has %d", errMissing, acknowledged, records)
 		}
 		return nil
 	}
 }
 
+// call returns what build makes of the key and the payload of each event of a
+// call.
+func call[E any](p producing, n int, build func(key string, payload []byte) E) []E {
+	all := make([]E, p.perCall)
+	for i := range all {
+		at := (n + i) % variety
+		all[i] = build(p.keys[at], p.payloads[at])
+	}
+	return all
+}
+
 func (p producing) events(c *compare.Cleanup, topic string) (producer, error) {
 	lib := p.newLibrary(c, nil)
 	return func(ctx context.Context, n int) error {
-		return lib.Produce(ctx, eventmodels.ProduceImmediate, encodedEvent{
-			topic: topic, key: p.keys[n], contentType: eventmodels.ContentTypeJSON, payload: p.payloads[n],
-		})
+		return lib.Produce(ctx, eventmodels.ProduceImmediate, call(p, n, func(key string, payload []byte) eventmodels.ProducingEvent {
+			return encodedEvent{topic: topic, key: key, contentType: eventmodels.ContentTypeJSON, payload: payload}
+		})...)
 	}, nil
 }
 
-func (p producing) franz(c *compare.Cleanup, topic string) (producer, error) {
+// franzClient makes a client that produces without waiting for more.
+func (b bench) franzClient(c *compare.Cleanup) (*kgo.Client, error) {
 	client, err := kgo.NewClient(
-		kgo.SeedBrokers(p.servers.Brokers...),
+		kgo.SeedBrokers(b.servers.Brokers...),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(0),
 		kgo.ProducerBatchCompression(kgo.SnappyCompression()),
@@ -102,8 +137,18 @@ func (p producing) franz(c *compare.Cleanup, topic string) (producer, error) {
 		return nil, err
 	}
 	c.Defer(func(context.Context) error { client.Close(); return nil })
+	return client, nil
+}
+
+func (p producing) franz(c *compare.Cleanup, topic string) (producer, error) {
+	client, err := p.franzClient(c)
+	if err != nil {
+		return nil, err
+	}
 	return func(ctx context.Context, n int) error {
-		return client.ProduceSync(ctx, &kgo.Record{Topic: topic, Key: []byte(p.keys[n]), Value: p.payloads[n]}).FirstErr()
+		return client.ProduceSync(ctx, call(p, n, func(key string, payload []byte) *kgo.Record {
+			return &kgo.Record{Topic: topic, Key: []byte(key), Value: payload}
+		})...).FirstErr()
 	}, nil
 }
 
@@ -116,6 +161,7 @@ func (p producing) kafkaGo(c *compare.Cleanup, topic string) (producer, error) {
 		Balancer:     kafka.Murmur2Balancer{},
 		RequiredAcks: kafka.RequireAll,
 		BatchTimeout: time.Millisecond,
+		BatchSize:    1000,
 		Compression:  kafka.Snappy,
 	}
 	c.Defer(func(context.Context) error {
@@ -124,6 +170,18 @@ func (p producing) kafkaGo(c *compare.Cleanup, topic string) (producer, error) {
 		return err
 	})
 	return func(ctx context.Context, n int) error {
-		return writer.WriteMessages(ctx, kafka.Message{Key: []byte(p.keys[n]), Value: p.payloads[n]})
+		return writer.WriteMessages(ctx, call(p, n, func(key string, payload []byte) kafka.Message {
+			return kafka.Message{Key: []byte(key), Value: payload}
+		})...)
+	}, nil
+}
+
+func (p producing) watermill(c *compare.Cleanup, topic string) (producer, error) {
+	publisher, err := p.watermillPublisher(c)
+	if err != nil {
+		return nil, err
+	}
+	return func(_ context.Context, n int) error {
+		return publisher.Publish(topic, call(p, n, newWatermillMessage)...)
 	}, nil
 }

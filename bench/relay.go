@@ -16,6 +16,10 @@ const relayedBytes = 250
 
 // relay measures how fast an outbox that has filled up is moved to Kafka.
 func (b bench) relay(batchSize int) compare.Measurement {
+	var goals []compare.Goal
+	if batchSize >= 5000 {
+		goals = []compare.Goal{compare.RateAtLeast(100_000), compare.AllocationsAtMost(8)}
+	}
 	return compare.Measurement{
 		Name:  fmt.Sprintf("relay/%d", batchSize),
 		Title: fmt.Sprintf("an outbox of %d rows of %d bytes moved to Kafka, %d rows a read", b.size.rows, relayedBytes, batchSize),
@@ -24,15 +28,18 @@ func (b bench) relay(batchSize int) compare.Measurement {
 			"Timed from CatchUpProduce, or the first SELECT, until the outbox is empty. The table was vacuumed before.",
 			"bare loop: SELECT of the oldest rows, franz-go's ProduceSync of them all, DELETE of their keys, over and over. " +
 				"It has no lease, no headers and no regard for transactions that commit late.",
+			forwarderNote,
 		},
+		Goals: goals,
 		Open: func(ctx context.Context, c *compare.Cleanup) ([]compare.Contender, error) {
-			r, err := b.openRelaying(ctx, c, batchSize)
+			r, err := b.openRelaying(ctx, c, batchSize, b.size.rows)
 			if err != nil {
 				return nil, err
 			}
 			return []compare.Contender{
 				{Name: ours, Run: r.events},
 				{Name: "bare loop", Peer: true, Run: r.bare},
+				{Name: forwarderName, Peer: true, Run: r.forwarder},
 			}, nil
 		},
 	}
@@ -43,25 +50,26 @@ func (b bench) relay(batchSize int) compare.Measurement {
 type relaying struct {
 	bench
 	batchSize int
+	rows      int
 	dsn       string
 	conn      *pgx.Conn
 }
 
 const fillOurs = `
 INSERT INTO events_outbox (scope, id, topic, key, headers, payload, created_at)
-SELECT scope, id, $1, key, headers, payload, created_at FROM filled ORDER BY seq`
+SELECT scope, id, ($1::text[])[1 + seq % cardinality($1::text[])], key, headers, payload, created_at FROM filled ORDER BY seq`
 
-const fillBare = `INSERT INTO bare_outbox (topic, key, payload) SELECT $1, key, payload FROM filled ORDER BY seq`
+const fillBare = `INSERT INTO bare_outbox (topic, key, payload) SELECT $1::text, key, payload FROM filled ORDER BY seq`
 
-func (b bench) openRelaying(ctx context.Context, c *compare.Cleanup, batchSize int) (*relaying, error) {
+func (b bench) openRelaying(ctx context.Context, c *compare.Cleanup, batchSize, rows int) (*relaying, error) {
 	dsn, err := b.servers.Database(ctx, c, "relay")
 	if err != nil {
 		return nil, err
 	}
-	if err := b.fillOutbox(ctx, dsn); err != nil {
+	if err := b.fillOutbox(ctx, dsn, rows); err != nil {
 		return nil, err
 	}
-	r := &relaying{bench: b, batchSize: batchSize, dsn: dsn}
+	r := &relaying{bench: b, batchSize: batchSize, rows: rows, dsn: dsn}
 	if r.conn, err = pgx.Connect(ctx, dsn); err != nil {
 		return nil, err
 	}
@@ -73,7 +81,7 @@ func (b bench) openRelaying(ctx context.Context, c *compare.Cleanup, batchSize i
 }
 
 // fillOutbox commits the rows through the library, without relaying them.
-func (b bench) fillOutbox(ctx context.Context, dsn string) (err error) {
+func (b bench) fillOutbox(ctx context.Context, dsn string, rows int) (err error) {
 	var c compare.Cleanup
 	defer func() { err = errors.Join(err, c.Run(ctx)) }()
 	db, err := openDB(ctx, &c, dsn)
@@ -86,9 +94,9 @@ func (b bench) fillOutbox(ctx context.Context, dsn string) (err error) {
 	c.Defer(lib.Shutdown)
 	const rowsPerTransaction = 5000
 	payloads, keys := newPayloads(relayedBytes), newKeys()
-	for first := 0; first < b.size.rows; first += rowsPerTransaction {
+	for first := 0; first < rows; first += rowsPerTransaction {
 		err := db.Transact(ctx, func(tx *eventpg.Tx) error {
-			for i := first; i < min(first+rowsPerTransaction, b.size.rows); i++ {
+			for i := first; i < min(first+rowsPerTransaction, rows); i++ {
 				tx.Produce(encodedEvent{topic: "orders", key: keys[i%variety], contentType: contentTypeRaw, payload: payloads[i%variety]})
 			}
 			return nil
@@ -101,7 +109,7 @@ func (b bench) fillOutbox(ctx context.Context, dsn string) (err error) {
 }
 
 // fill puts all rows into one of the two outboxes.
-func (r *relaying) fill(ctx context.Context, table, statement, topic string) error {
+func (r *relaying) fill(ctx context.Context, table, statement string, topic any) error {
 	for _, s := range []string{"TRUNCATE " + table, statement, "VACUUM (ANALYZE) " + table} {
 		var args []any
 		if s == statement {
@@ -114,16 +122,16 @@ func (r *relaying) fill(ctx context.Context, table, statement, topic string) err
 	return nil
 }
 
-// check compares what is in the topic with what was in the outbox.
-func (r *relaying) check(ctx context.Context, t *compare.Trial, topic string) error {
-	records, err := r.servers.Records(ctx, topic)
+// check compares what is in the topics with what should be there.
+func (r *relaying) check(ctx context.Context, t *compare.Trial, topics []string, rows int) error {
+	records, err := r.servers.Records(ctx, topics...)
 	switch {
 	case err != nil:
 		return err
-	case records < r.size.rows:
-		return fmt.Errorf("%w: %d of %d rows have reached Kafka", errMissing, records, r.size.rows)
-	case records > r.size.rows:
-		t.Note("%d rows have reached Kafka twice", records-r.size.rows)
+	case records < rows:
+		return fmt.Errorf("%w: %d of %d rows have reached Kafka", errMissing, records, rows)
+	case records > rows:
+		t.Note("%d rows have reached Kafka twice", records-rows)
 	}
 	return nil
 }
@@ -133,7 +141,16 @@ func (r *relaying) events(ctx context.Context, t *compare.Trial) error {
 	if err != nil {
 		return err
 	}
-	if err := r.fill(ctx, "events_outbox", fillOurs, topic); err != nil {
+	return r.drain(ctx, t, []string{topic})
+}
+
+// drain is a trial of the library with rows of these topics in turn.
+func (r *relaying) drain(ctx context.Context, t *compare.Trial, topics []string) error {
+	before, err := r.servers.Records(ctx, topics...)
+	if err != nil {
+		return err
+	}
+	if err := r.fill(ctx, "events_outbox", fillOurs, topics); err != nil {
 		return err
 	}
 	db, err := openDB(ctx, &t.Cleanup, r.dsn)
@@ -150,8 +167,8 @@ func (r *relaying) events(ctx context.Context, t *compare.Trial) error {
 	if err := poll(ctx, r.drained); err != nil {
 		return err
 	}
-	t.End(r.size.rows)
-	return r.check(ctx, t, topic)
+	t.End(r.rows)
+	return r.check(ctx, t, topics, before+r.rows)
 }
 
 // drained looks at the row that was filled in last before it looks at all:
@@ -174,15 +191,10 @@ func (r *relaying) bare(ctx context.Context, t *compare.Trial) error {
 	if err := r.fill(ctx, "bare_outbox", fillBare, topic); err != nil {
 		return err
 	}
-	client, err := kgo.NewClient(
-		kgo.SeedBrokers(r.servers.Brokers...),
-		kgo.ProducerLinger(0),
-		kgo.ProducerBatchCompression(kgo.SnappyCompression()),
-	)
+	client, err := r.franzClient(&t.Cleanup)
 	if err != nil {
 		return err
 	}
-	t.Defer(func(context.Context) error { client.Close(); return nil })
 	ctx, cancel := patiently(ctx)
 	defer cancel()
 	t.Begin()
@@ -198,7 +210,7 @@ func (r *relaying) bare(ctx context.Context, t *compare.Trial) error {
 		moved += n
 	}
 	t.End(moved)
-	return r.check(ctx, t, topic)
+	return r.check(ctx, t, []string{topic}, r.rows)
 }
 
 // moveBatch is one turn of the bare loop.

@@ -8,91 +8,143 @@ import (
 	"strings"
 )
 
-// WriteHead writes what all measurements have in common, facts a line each.
-func WriteHead(w io.Writer, title string, facts []string) error {
-	if _, err := fmt.Fprintf(w, "# %s\n\n", title); err != nil {
-		return err
-	}
-	for _, fact := range facts {
-		if _, err := fmt.Fprintf(w, "- %s\n", fact); err != nil {
-			return err
+// Report is what a run has found.
+type Report struct {
+	Title string
+	// Facts are what all measurements have in common, the machine for instance,
+	// a line each.
+	Facts []string
+	// Results are in the order in which they are shown; those of a group
+	// follow each other.
+	Results []Result
+}
+
+// Write writes the report as Markdown: the summary, and then each result.
+// picture returns the name of the file with a group's picture, "" if it has none.
+func (r Report) Write(w io.Writer, picture func(group string) string) error {
+	var b strings.Builder
+	r.writeHead(&b)
+	r.writeSummary(&b)
+	group := ""
+	for _, result := range r.Results {
+		if g := result.Group(); g != group {
+			group = g
+			fmt.Fprintf(&b, "## %s\n\n", group)
+			if file := picture(group); file != "" {
+				fmt.Fprintf(&b, "![%s](%s)\n\n", group, file)
+			}
 		}
+		result.write(&b)
 	}
-	_, err := fmt.Fprintln(w)
+	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func (r Report) writeHead(b *strings.Builder) {
+	fmt.Fprintf(b, "# %s\n\n", r.Title)
+	for _, fact := range r.Facts {
+		fmt.Fprintf(b, "- %s\n", fact)
+	}
+	b.WriteString("\n")
 }
 
 // Write writes a result as Markdown.
 func (r Result) Write(w io.Writer) error {
-	if _, err := fmt.Fprintf(w, "## %s: %s\n\n", r.Name, r.Title); err != nil {
-		return err
-	}
-	if err := r.table().write(w); err != nil {
-		return err
-	}
-	notes := slices.Clone(r.Notes)
-	for _, s := range r.Standings {
-		for _, err := range s.Errs {
-			notes = append(notes, fmt.Sprintf("%s FAILED: %s", s.Name, strings.ReplaceAll(err.Error(), "\n", "; ")))
-		}
-		for round, sample := range s.Samples {
-			for _, note := range sample.Notes {
-				notes = append(notes, fmt.Sprintf("%s, round %d: %s", s.Name, round+1, note))
-			}
-		}
-	}
-	for i, note := range notes {
-		if i == 0 {
-			note = "\n- " + note
-		} else {
-			note = "- " + note
-		}
-		if _, err := fmt.Fprintln(w, note); err != nil {
-			return err
-		}
-	}
-	_, err := fmt.Fprintln(w)
+	var b strings.Builder
+	r.write(&b)
+	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// table has a row per contender, and a column per peer with the ratio of the
-// medians.
+func (r Result) write(b *strings.Builder) {
+	fmt.Fprintf(b, "### %s: %s\n\n", r.Name, r.Title)
+	r.table().write(b)
+	b.WriteString("\n")
+	if t := r.latencyTable(); len(t.rows) > 0 {
+		t.write(b)
+		b.WriteString("\n")
+	}
+	lines := r.remarks()
+	for _, line := range lines {
+		fmt.Fprintf(b, "- %s\n", line)
+	}
+	if len(lines) > 0 {
+		b.WriteString("\n")
+	}
+}
+
+// remarks are what stands below the numbers.
+func (r Result) remarks() []string {
+	var lines []string
+	for _, j := range r.judge() {
+		lines = append(lines, "Goal "+j.String())
+	}
+	lines = append(lines, r.Notes...)
+	for _, s := range r.Standings {
+		for _, err := range s.Errs {
+			lines = append(lines, fmt.Sprintf("%s FAILED: %s", s.Name, strings.ReplaceAll(err.Error(), "\n", "; ")))
+		}
+		for round, sample := range s.Samples {
+			for _, note := range sample.Notes {
+				lines = append(lines, fmt.Sprintf("%s, round %d: %s", s.Name, round+1, note))
+			}
+		}
+	}
+	return lines
+}
+
+// table has a row per contender, with the ratio of its median rate to each
+// peer's or, where the cost grows, to that of the smallest size.
 func (r Result) table() table {
 	var peers []Standing
-	latencies := false
 	for _, s := range r.Standings {
-		if s.Peer {
+		if s.Peer && r.Axis == "" {
 			peers = append(peers, s)
-		}
-		for _, sample := range s.Samples {
-			latencies = latencies || len(sample.Latencies) > 0
 		}
 	}
 	t := table{header: []string{"", r.Unit + "/s min", "median", "max"}}
+	if r.Axis != "" {
+		t.header = append(t.header, "÷ first")
+	}
 	for _, peer := range peers {
 		t.header = append(t.header, "÷ "+peer.Name)
 	}
-	if latencies {
-		t.header = append(t.header, "p50 ms min", "median", "max", "p99 ms min", "median", "max")
-	}
-	t.header = append(t.header, "allocs each", "bytes each", "CPU s/million")
+	t.header = append(t.header, "allocs each", "bytes each", "CPU s/million", "memory MiB")
 	for _, s := range r.Standings {
-		rate := over(s.Samples, Sample.Rate)
+		rate := s.rate()
 		row := []string{s.Name, thousands(rate.Min), thousands(rate.Median), thousands(rate.Max)}
-		for _, peer := range peers {
-			row = append(row, ratio(rate.Median, over(peer.Samples, Sample.Rate).Median))
+		if r.Axis != "" {
+			first := slices.IndexFunc(r.Standings, func(other Standing) bool { return other.Series == s.Series })
+			row = append(row, ratio(rate.Median, r.Standings[first].rate().Median))
 		}
-		if latencies {
-			for _, q := range []float64{0.5, 0.99} {
-				spread := over(s.Samples, func(s Sample) float64 { return s.Quantile(q).Seconds() * 1000 })
-				row = append(row, millis(spread.Min), millis(spread.Median), millis(spread.Max))
-			}
+		for _, peer := range peers {
+			row = append(row, ratio(rate.Median, peer.rate().Median))
 		}
 		row = append(row,
 			fmt.Sprintf("%.1f", over(s.Samples, Sample.AllocationsPerEvent).Median),
 			thousands(over(s.Samples, Sample.BytesPerEvent).Median),
-			fmt.Sprintf("%.1f", over(s.Samples, Sample.CPUPerMillion).Median))
+			fmt.Sprintf("%.1f", over(s.Samples, Sample.CPUPerMillion).Median),
+			thousands(over(s.Samples, Sample.mebibytes).Median))
 		t.rows = append(t.rows, row)
+	}
+	return t
+}
+
+// latencyTable has a row per contender and latency; none where there are no
+// latencies.
+func (r Result) latencyTable() table {
+	t := table{header: []string{"", "p50 ms min", "median", "max", "p99 ms min", "median", "max"}}
+	for _, what := range r.latencies() {
+		for _, s := range r.Standings {
+			row := []string{s.Name + ", " + what}
+			for _, q := range []float64{0.5, 0.99} {
+				spread := s.quantile(what, q)
+				row = append(row, millis(spread.Min), millis(spread.Median), millis(spread.Max))
+			}
+			if s.quantile(what, 1).Max > 0 {
+				t.rows = append(t.rows, row)
+			}
+		}
 	}
 	return t
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"runtime"
+	"runtime/debug"
+	"slices"
+	"time"
 )
 
 // Runner runs measurements.
@@ -33,6 +35,51 @@ type Standing struct {
 	Errs    []error
 }
 
+// ours is the first contender that is no peer; the zero Standing if there is
+// none.
+func (r Result) ours() Standing {
+	for _, s := range r.Standings {
+		if !s.Peer {
+			return s
+		}
+	}
+	return Standing{}
+}
+
+// standing is that of the contender with the name, else the zero Standing.
+func (r Result) standing(name string) Standing {
+	for _, s := range r.Standings {
+		if s.Name == name {
+			return s
+		}
+	}
+	return Standing{}
+}
+
+func (s Standing) rate() Spread { return over(s.Samples, Sample.Rate) }
+
+// quantile is that of latencies, in milliseconds.
+func (s Standing) quantile(what string, q float64) Spread {
+	return over(s.Samples, func(s Sample) float64 { return milliseconds(s.Quantile(what, q)) })
+}
+
+func milliseconds(d time.Duration) float64 { return d.Seconds() * 1000 }
+
+// latencies are the names of what took time, in the order of the first sample.
+func (r Result) latencies() []string {
+	var names []string
+	for _, standing := range r.Standings {
+		for _, sample := range standing.Samples {
+			for _, l := range sample.Latencies {
+				if !slices.Contains(names, l.What) {
+					names = append(names, l.What)
+				}
+			}
+		}
+	}
+	return names
+}
+
 // Run gives each contender its turn, in every round in the same order. A
 // contender that fails takes no part in the later rounds; the others go on. The
 // error says what has failed, and the result is there all the same.
@@ -50,7 +97,7 @@ func (r Runner) Run(ctx context.Context, m Measurement) (result Result, err erro
 		}
 	}
 	var errs []error
-	for round := range r.Rounds {
+	for round := range r.rounds(m) {
 		for i := range result.Standings {
 			s := &result.Standings[i]
 			if len(s.Errs) > 0 || ctx.Err() != nil {
@@ -71,6 +118,14 @@ func (r Runner) Run(ctx context.Context, m Measurement) (result Result, err erro
 	return result, errors.Join(append(errs, ctx.Err())...)
 }
 
+// rounds is how many m has.
+func (r Runner) rounds(m Measurement) int {
+	if m.Rounds > 0 {
+		return min(m.Rounds, r.Rounds)
+	}
+	return r.Rounds
+}
+
 // trial gives one contender its turn.
 func (r Runner) trial(ctx context.Context, m Measurement, c Contender, round int) (s Sample, err error) {
 	t := &Trial{}
@@ -79,7 +134,9 @@ func (r Runner) trial(ctx context.Context, m Measurement, c Contender, round int
 		t.profile = p.start
 	}
 	defer func() { err = errors.Join(err, t.Cleanup.Run(ctx)) }()
-	runtime.GC() // what another trial has left behind is not this one's work
+	// What another trial has left behind is neither this one's work nor its memory.
+	debug.FreeOSMemory()
+	defer t.unwatch()
 	if err := c.Run(ctx, t); err != nil {
 		return Sample{}, err
 	}

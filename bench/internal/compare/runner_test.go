@@ -97,7 +97,7 @@ func TestRunnerCleansUp(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	sample := func(events int) Sample {
-		return Sample{Events: events, Elapsed: time.Second, CPU: time.Second, Allocations: 2 * uint64(events), Latencies: []time.Duration{time.Millisecond}}
+		return Sample{Events: events, Elapsed: time.Second, CPU: time.Second, Allocations: 2 * uint64(events), Latencies: []Latencies{{What: "to Kafka", Of: []time.Duration{time.Millisecond}}}}
 	}
 	result := Result{
 		Measurement: Measurement{Name: "m", Title: "a test", Unit: "events", Notes: []string{"a remark"}},

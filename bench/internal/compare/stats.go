@@ -41,15 +41,28 @@ func (s Sample) BytesPerEvent() float64 { return per(float64(s.Bytes), float64(s
 // CPUPerMillion is the seconds of CPU that a million events take.
 func (s Sample) CPUPerMillion() float64 { return per(s.CPU.Seconds()*1e6, float64(s.Events)) }
 
+func (s Sample) mebibytes() float64 { return float64(s.Memory) / (1 << 20) }
+
 // Quantile returns the latency that the part q of the events does not exceed,
 // by the nearest rank.
-func (s Sample) Quantile(q float64) time.Duration {
-	n := len(s.Latencies)
+func (l Latencies) Quantile(q float64) time.Duration {
+	n := len(l.Of)
 	if n == 0 {
 		return 0
 	}
 	rank := int(q*float64(n) + 0.999999)
-	return s.Latencies[min(max(rank, 1), n)-1]
+	return l.Of[min(max(rank, 1), n)-1]
+}
+
+// Quantile returns a quantile of the latencies that are called what, 0 if there
+// are none.
+func (s Sample) Quantile(what string, q float64) time.Duration {
+	for _, l := range s.Latencies {
+		if l.What == what {
+			return l.Quantile(q)
+		}
+	}
+	return 0
 }
 
 // per is a quotient that is 0 where there is nothing to divide by.

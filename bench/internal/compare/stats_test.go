@@ -40,7 +40,7 @@ func TestQuantile(t *testing.T) {
 		{hundred, 0.99, 99},
 		{hundred, 1, 100},
 	} {
-		if got := (Sample{Latencies: c.latencies}).Quantile(c.q); got != c.want {
+		if got := (Latencies{Of: c.latencies}).Quantile(c.q); got != c.want {
 			t.Errorf("quantile %v of %d = %d, want %d", c.q, len(c.latencies), got, c.want)
 		}
 	}

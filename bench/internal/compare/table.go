@@ -1,20 +1,23 @@
 package compare
 
 import (
-	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
 // table is rows of cells below a header. It is written as Markdown whose columns
 // are padded, so that it can also be read as it is. The first column is text,
-// the others are numbers.
+// the others are numbers but for those in text.
 type table struct {
 	header []string
 	rows   [][]string
+	text   []int
 }
 
-func (t table) write(w io.Writer) error {
+func (t table) isText(column int) bool { return column == 0 || slices.Contains(t.text, column) }
+
+func (t table) write(b *strings.Builder) {
 	widths := make([]int, len(t.header))
 	for _, row := range append([][]string{t.header}, t.rows...) {
 		for i, cell := range row {
@@ -24,15 +27,14 @@ func (t table) write(w io.Writer) error {
 	rule := make([]string, len(widths))
 	for i, width := range widths {
 		rule[i] = strings.Repeat("-", max(width, 3))
-		if i > 0 {
+		if !t.isText(i) {
 			rule[i] = rule[i][1:] + ":"
 		}
 	}
-	var b strings.Builder
 	for _, row := range append([][]string{t.header, rule}, t.rows...) {
 		for i, cell := range row {
 			space := strings.Repeat(" ", max(widths[i], 3)-utf8.RuneCountInString(cell))
-			if i == 0 {
+			if t.isText(i) {
 				cell += space
 			} else {
 				cell = space + cell
@@ -41,6 +43,4 @@ func (t table) write(w io.Writer) error {
 		}
 		b.WriteString("|\n")
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }

@@ -19,6 +19,7 @@ type Trial struct {
 	done  Sample
 	ended bool
 	stop  func() error // ends the profile, if there is one
+	watch *memoryWatch // nil before Begin and after the end
 
 	// Profile is called by Begin and says how to end what it has started.
 	profile func() (stop func() error, err error)
@@ -34,10 +35,21 @@ type Sample struct {
 	Allocations uint64
 	Bytes       uint64
 	CPU         time.Duration
-	// Latencies are in ascending order; empty if the work has none.
-	Latencies []time.Duration
+	// Memory is the most that the process has had at a time, in bytes: what Go's
+	// runtime had from the operating system and had not given back.
+	Memory uint64
+	// Latencies are how long the events took; none if the work has none.
+	Latencies []Latencies
 	// Notes are remarks about this trial.
 	Notes []string
+}
+
+// Latencies are how long something took, of each event.
+type Latencies struct {
+	// What they are from and to: "commit to Kafka".
+	What string
+	// Of the events, in ascending order.
+	Of []time.Duration
 }
 
 // usage is what the process has used until now.
@@ -68,6 +80,7 @@ func (t *Trial) Begin() {
 		if t.profile != nil {
 			t.stop, t.failed = t.profile()
 		}
+		t.watch = watchMemory()
 		t.from = usageNow()
 	})
 }
@@ -79,6 +92,7 @@ func (t *Trial) End(events int) {
 	if t.stop != nil {
 		t.failed = errors.Join(t.failed, t.stop())
 	}
+	t.unwatch()
 	t.ended = true
 	t.done.Events = events
 	t.done.Elapsed = now.at.Sub(t.from.at)
@@ -87,10 +101,18 @@ func (t *Trial) End(events int) {
 	t.done.Bytes = now.bytes - t.from.bytes
 }
 
-// Latencies records how long each event took. They are sorted in place.
-func (t *Trial) Latencies(of []time.Duration) {
+// unwatch ends the watch of the memory, also of a trial that has failed.
+func (t *Trial) unwatch() {
+	if t.watch != nil {
+		t.done.Memory = t.watch.end()
+		t.watch = nil
+	}
+}
+
+// Latencies records how long what took, of each event. They are sorted in place.
+func (t *Trial) Latencies(what string, of []time.Duration) {
 	slices.Sort(of)
-	t.done.Latencies = of
+	t.done.Latencies = append(t.done.Latencies, Latencies{What: what, Of: of})
 }
 
 // Note records a remark for the report.

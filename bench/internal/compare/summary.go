@@ -1,0 +1,125 @@
+package compare
+
+import (
+	"fmt"
+	"strings"
+)
+
+// writeSummary writes a table of all that is compared, one of latencies, and
+// one of how the cost grows: what a reader looks at first.
+func (r Report) writeSummary(b *strings.Builder) {
+	rates := table{header: []string{"work", "ours, " + "median/s", "best peer", "its median/s", "ratio", "goals"}, text: []int{2, 5}}
+	latencies := table{header: []string{"latency", "ours, p50 / p99 ms", "best peer", "its p50 / p99 ms", "ratio of p50", "goals"}, text: []int{2, 5}}
+	growth := table{header: []string{"growth", "ours, median/s", "÷ first", "memory MiB", "goals"}, text: []int{4}}
+	for _, result := range r.Results {
+		switch {
+		case result.Axis != "":
+			growth.rows = append(growth.rows, result.growthSummary())
+		case len(result.latencies()) > 0:
+			latencies.rows = append(latencies.rows, result.latencySummary()...)
+		default:
+			rates.rows = append(rates.rows, result.rateSummary())
+		}
+	}
+	for _, t := range []table{rates, latencies, growth} {
+		if len(t.rows) > 0 {
+			t.write(b)
+			b.WriteString("\n")
+		}
+	}
+}
+
+// link leads to the result's heading, by the anchor that Markdown's renderers
+// make of it.
+func (r Result) link() string {
+	var anchor strings.Builder
+	for _, c := range strings.ToLower(r.Name + ": " + r.Title) {
+		switch {
+		case c == ' ' || c == '-':
+			anchor.WriteByte('-')
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '_':
+			anchor.WriteRune(c)
+		}
+	}
+	return fmt.Sprintf("[%s](#%s)", r.Name, &anchor)
+}
+
+// goals is what became of them, in a cell.
+func (r Result) goals() string {
+	var parts []string
+	for _, j := range r.judge() {
+		parts = append(parts, j.String())
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (r Result) rateSummary() []string {
+	ours := r.ours().rate().Median
+	name, theirs := "-", 0.0
+	for _, s := range r.Standings {
+		if rate := s.rate().Median; s.Peer && rate > theirs {
+			name, theirs = s.Name, rate
+		}
+	}
+	return []string{r.link(), thousands(ours), name, thousands(theirs), ratio(ours, theirs), r.goals()}
+}
+
+func (r Result) latencySummary() [][]string {
+	var rows [][]string
+	for i, what := range r.latencies() {
+		ours := r.ours()
+		var best Standing
+		for _, s := range r.Standings {
+			if p50 := s.quantile(what, 0.5).Median; s.Peer && p50 > 0 && (best.Name == "" || p50 < best.quantile(what, 0.5).Median) {
+				best = s
+			}
+		}
+		quantiles := func(s Standing) string {
+			if s.Name == "" {
+				return "-"
+			}
+			return millis(s.quantile(what, 0.5).Median) + " / " + millis(s.quantile(what, 0.99).Median)
+		}
+		goals := ""
+		if i == 0 {
+			goals = r.goals()
+		}
+		name := best.Name
+		if name == "" {
+			name = "-"
+		}
+		rows = append(rows, []string{r.link() + ", " + what, quantiles(ours), name, quantiles(best),
+			ratio(ours.quantile(what, 0.5).Median, best.quantile(what, 0.5).Median), goals})
+	}
+	return rows
+}
+
+func (r Result) growthSummary() []string {
+	var rates, ratios, memory []string
+	first := 0.0
+	for _, s := range r.Standings {
+		if s.Peer {
+			continue
+		}
+		rate := s.rate().Median
+		if first == 0 {
+			first = rate
+		}
+		rates = append(rates, thousands(rate))
+		ratios = append(ratios, ratio(rate, first))
+		memory = append(memory, thousands(over(s.Samples, Sample.mebibytes).Median))
+	}
+	join := func(parts []string) string { return strings.Join(parts, " / ") }
+	return []string{r.link() + ": " + r.sizes(), join(rates), join(ratios), join(memory), r.goals()}
+}
+
+// sizes are those of our series: "1 / 10 / 100 topics".
+func (r Result) sizes() string {
+	var sizes []string
+	for _, s := range r.Standings {
+		if !s.Peer {
+			sizes = append(sizes, thousands(s.Size))
+		}
+	}
+	return strings.Join(sizes, " / ") + " " + r.Axis
+}
