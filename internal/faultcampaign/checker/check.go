@@ -37,6 +37,7 @@ type history struct {
 	commits    []Committed // in the order of the list, each event once
 	uncertain  map[event]bool
 	rolledBack map[event]RolledBack
+	told       []Told
 	doomed     map[call]Doomed
 	deliveries []Delivered // in the order of the list
 	delivered  map[call]bool
@@ -63,6 +64,7 @@ func Check(entries []Entry, options Options) Report {
 			r.RolledBack++
 		}
 	}
+	h.checkTold(&r)
 	h.checkReach(&r)
 	h.checkPhantoms(&r)
 	h.checkOrder(&r)
@@ -111,6 +113,8 @@ func (h *history) add(e Entry) {
 		h.uncertain[event{e.Topic, e.ID}] = true
 	case RolledBack:
 		h.rolledBack[event{e.Topic, e.ID}] = e
+	case Told:
+		h.told = append(h.told, e)
 	case Doomed:
 		h.doomed[call{party{e.Group, e.Handler}, event{e.Topic, e.ID}}] = e
 	case Delivered:

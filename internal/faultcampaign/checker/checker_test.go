@@ -46,6 +46,8 @@ func good() []Entry {
 		RolledBack{At: at(4), Topic: orders, ID: "a4", Key: "a"},
 		RolledBack{At: at(4), Topic: orders, ID: "b1", Key: "b"}, // an unknown outcome, found committed
 		Uncertain{At: at(4), Topic: orders, ID: "u1"},
+		Told{At: at(4), Instance: "one", Topic: orders, ID: "a1", Committed: true},
+		Told{At: at(4), Instance: "one", Topic: orders, ID: "a4", Error: "no"},
 		Logged{At: at(5), Topic: orders, Offset: 0, ID: "a1", Key: "a", Producer: 7, Epoch: 1},
 		Logged{At: at(5), Topic: orders, Offset: 1, ID: "a2", Key: "a", Producer: 7, Epoch: 1},
 		Logged{At: at(6), Topic: orders, Offset: 3, ID: "a1", Key: "a", Producer: 7, Epoch: 2},
@@ -125,7 +127,9 @@ func TestEveryViolationIsFoundAndNothingElse(t *testing.T) {
 		mutate func([]Entry) []Entry
 		want   []string // rule and id
 	}{
-		"nothing": {also(), nil},
+		"nothing":                {also(), nil},
+		"a commit that is none":  {also(Told{Topic: "orders", ID: "a4", Committed: true}), []string{"misreported a4"}},
+		"a failure that is none": {also(Told{Topic: "orders", ID: "a1", Error: "no"}), []string{"misreported a1"}},
 		"an event that was not handled": {without(func(e Entry) bool {
 			h, ok := e.(Handled)
 			return ok && h.Handler == "mail" && h.ID == "a3"

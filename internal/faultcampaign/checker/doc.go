@@ -13,6 +13,7 @@
 //
 // What is asserted, and which entries it needs:
 //
+//   - the callers of transactions were Told what became of them;
 //   - every Committed event was Handled by every idempotent handler of its
 //     topic, unless the handler was Doomed to fail with it;
 //   - every exactly-once handler has one Effect of each, and never two;

@@ -57,6 +57,16 @@ type RolledBack struct {
 	Key   string
 }
 
+// Told is what the caller of an event's transaction was told of its end. A
+// caller who was told that the outcome is unknown was told nothing.
+type Told struct {
+	At        time.Time
+	Instance  string
+	Topic, ID string
+	Committed bool
+	Error     string
+}
+
 // Doomed says that the handler fails for good with the event, because the
 // run wants it so.
 type Doomed struct {
@@ -151,6 +161,7 @@ func (Handler) when() time.Time      { return time.Time{} }
 func (e Committed) when() time.Time  { return e.At }
 func (e Uncertain) when() time.Time  { return e.At }
 func (e RolledBack) when() time.Time { return e.At }
+func (e Told) when() time.Time       { return e.At }
 func (Doomed) when() time.Time       { return time.Time{} }
 func (e Delivered) when() time.Time  { return e.At }
 func (e Handled) when() time.Time    { return e.At }

@@ -19,6 +19,7 @@ var parsers = map[string]func(json.RawMessage) (Entry, error){
 	"Committed":  parse[Committed],
 	"Uncertain":  parse[Uncertain],
 	"RolledBack": parse[RolledBack],
+	"Told":       parse[Told],
 	"Doomed":     parse[Doomed],
 	"Delivered":  parse[Delivered],
 	"Handled":    parse[Handled],

@@ -10,6 +10,7 @@ type Rule string
 
 // The rules.
 const (
+	Misreported    Rule = "misreported"     // the caller was told something else about the end of its transaction
 	Lost           Rule = "lost"            // a committed event did not reach a handler
 	Phantom        Rule = "phantom"         // an event that nobody committed was seen
 	EffectMissing  Rule = "effect missing"  // an exactly-once handler has no effect of a committed event
@@ -106,6 +107,8 @@ func Concerning(entries []Entry, v Violation) []Entry {
 			keep = ids[e.ID]
 		case RolledBack:
 			keep = ids[e.ID]
+		case Told:
+			keep = ids[e.ID]
 		case Logged:
 			keep = ids[e.ID]
 		case Doomed:
@@ -140,3 +143,6 @@ func Concerning(entries []Entry, v Violation) []Entry {
 func Line(e Entry) string {
 	return strings.ReplaceAll(fmt.Sprintf("%s%+v", kind(e), e), " m=+", " +")
 }
+
+// Failed says whether a promise was not kept.
+func (r Report) Failed() bool { return len(r.Violations) > 0 }
