@@ -98,12 +98,12 @@ func (c *Connection[ID, TX, DB]) ProduceTx(ctx context.Context, tx any, events .
 	if err != nil {
 		return err
 	}
-	return c.insert(ctx, abstract, producer.Scope(), rows)
+	return c.insert(ctx, abstract, &RoundTrips{}, producer.Scope(), rows)
 }
 
 // insert adds rows to the outbox, in order, after the locks of their keys if
-// those are asked for.
-func (c *Connection[ID, TX, DB]) insert(ctx context.Context, tx eventmodels.AbstractTX, scope string, rows []eventmodels.OutboxRow) error {
+// those are asked for; with the COMMIT if trips take them along.
+func (c *Connection[ID, TX, DB]) insert(ctx context.Context, tx eventmodels.AbstractTX, trips *RoundTrips, scope string, rows []eventmodels.OutboxRow) (err error) {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -112,7 +112,14 @@ func (c *Connection[ID, TX, DB]) insert(ctx context.Context, tx eventmodels.Abst
 			return fmt.Errorf("lock the keys of %d events: %w", len(rows), err)
 		}
 	}
-	if err := c.dialect.InsertOutbox(ctx, tx, scope, rows); err != nil {
+	carried := false
+	if trips.Carry != nil {
+		carried, err = trips.Carry(scope, rows)
+	}
+	if !carried && err == nil {
+		err = c.dialect.InsertOutbox(ctx, tx, scope, rows)
+	}
+	if err != nil {
 		return fmt.Errorf("insert %d events into the outbox: %w", len(rows), err)
 	}
 	return nil

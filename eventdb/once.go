@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/seed46dd6f11/events/eventmodels"
@@ -21,36 +20,25 @@ var errNothingFresh = errors.New("all events have been processed before")
 func (c *Connection[ID, TX, DB]) TransactOnce(ctx context.Context, marks []eventmodels.Mark, fn func(tx TX, fresh []bool) error) error {
 	sorted := slices.Clone(marks)
 	slices.SortFunc(sorted, compareMarks)
-	sorted = slices.Compact(sorted)
-	err := c.transact(ctx, c.dialect.OnceOptions(), func(tx TX) error {
-		inserted, err := c.insertMarks(ctx, tx, sorted)
-		if err != nil {
-			return err
+	trips := &RoundTrips{marks: slices.Compact(sorted), wait: c.settings.MarkWait}
+	err := c.transact(ctx, trips, c.dialect.OnceOptions(), func(tx TX) error {
+		if !trips.inserted {
+			err := trips.InsertMarks(ctx, func(ctx context.Context, marks []eventmodels.Mark) ([]eventmodels.Mark, error) {
+				return c.dialect.InsertMarks(ctx, tx, marks)
+			})
+			if err != nil {
+				return err
+			}
 		}
-		if len(inserted) == 0 {
+		if len(trips.fresh) == 0 {
 			return errNothingFresh
 		}
-		return fn(tx, freshOf(marks, inserted))
+		return fn(tx, freshOf(marks, trips.fresh))
 	})
 	if errors.Is(err, errNothingFresh) {
 		return nil
 	}
 	return err
-}
-
-// insertMarks bounds the wait for another transaction that holds one of the
-// marks, so that a delivery whose twin hangs gives its connection back.
-func (c *Connection[ID, TX, DB]) insertMarks(ctx context.Context, tx TX, sorted []eventmodels.Mark) ([]eventmodels.Mark, error) {
-	waiting, cancel := context.WithTimeoutCause(ctx, c.settings.MarkWait, errMarkBusy)
-	defer cancel()
-	inserted, err := c.dialect.InsertMarks(waiting, tx, sorted)
-	if err == nil {
-		return inserted, nil
-	}
-	if ctx.Err() == nil && context.Cause(waiting) == errMarkBusy {
-		err = errors.Join(errMarkBusy, err)
-	}
-	return nil, fmt.Errorf("insert %d marks: %w", len(sorted), err)
 }
 
 func compareMarks(a, b eventmodels.Mark) int { return bytes.Compare(a[:], b[:]) }

@@ -13,12 +13,12 @@ import (
 // are inserted just before COMMIT, after the application's row locks are
 // taken, so that their order is that of the commits.
 func (c *Connection[ID, TX, DB]) Transact(ctx context.Context, fn func(TX) error) error {
-	return c.transact(ctx, nil, func(tx TX) error { return fn(tx) })
+	return c.transact(ctx, &RoundTrips{}, nil, fn)
 }
 
 // transact begins, runs work, adds the events, commits, and wakes the relay.
-func (c *Connection[ID, TX, DB]) transact(ctx context.Context, opts *sql.TxOptions, work func(TX) error) error {
-	tx, err := c.db.BeginTx(ctx, opts)
+func (c *Connection[ID, TX, DB]) transact(ctx context.Context, trips *RoundTrips, opts *sql.TxOptions, work func(TX) error) error {
+	tx, err := c.db.BeginTx(context.WithValue(ctx, roundTripsKey{}, trips), opts)
 	if err != nil {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
@@ -29,7 +29,7 @@ func (c *Connection[ID, TX, DB]) transact(ctx context.Context, opts *sql.TxOptio
 			_ = tx.Rollback()
 		}
 	}()
-	rows, err := c.fill(ctx, tx, work)
+	rows, err := c.fill(ctx, tx, trips, work)
 	if err != nil {
 		finished = true
 		_ = tx.Rollback() // the first error is the one that matters; a rollback fails when the connection is gone, which rolls back, too
@@ -47,8 +47,8 @@ func (c *Connection[ID, TX, DB]) transact(ctx context.Context, opts *sql.TxOptio
 }
 
 // fill does everything between BEGIN and COMMIT and returns the outbox rows
-// that it inserted.
-func (c *Connection[ID, TX, DB]) fill(ctx context.Context, tx TX, work func(TX) error) ([]eventmodels.OutboxRow, error) {
+// that COMMIT will make durable.
+func (c *Connection[ID, TX, DB]) fill(ctx context.Context, tx TX, trips *RoundTrips, work func(TX) error) ([]eventmodels.OutboxRow, error) {
 	producer := c.producer.Load()
 	pending, binds := any(tx).(bound)
 	if binds && producer != nil {
@@ -77,7 +77,7 @@ func (c *Connection[ID, TX, DB]) fill(ctx context.Context, tx TX, work func(TX) 
 		return nil, err
 	}
 	if len(rows) > 0 {
-		if err := c.insert(ctx, tx, producer.Scope(), rows); err != nil {
+		if err := c.insert(ctx, tx, trips, producer.Scope(), rows); err != nil {
 			return nil, err
 		}
 	}

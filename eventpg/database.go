@@ -94,7 +94,7 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*DB, error) {
 		return nil, err
 	}
 	limit := cmp.Or(settings.maxConnections, DefaultMaxConnections)
-	pool := stdlib.OpenDB(*native)
+	pool := sql.OpenDB(Connector(stdlib.GetConnector(*native)))
 	pool.SetMaxOpenConns(limit)
 	pool.SetMaxIdleConns(limit)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
@@ -144,7 +144,8 @@ func strayPassword(dsn string) bool {
 
 // Wrap makes a database of a pool that the application has opened, with pgx's
 // driver ("pgx" in sql.Open, or stdlib.OpenDB). The pool remains the
-// application's: it closes it, after the Library has stopped.
+// application's: it closes it, after the Library has stopped. [Connector] saves
+// its transactions round trips.
 //
 // The relay has connections of its own, made with the settings of the pool's.
 // What the application does to new connections (stdlib.OptionAfterConnect) is
@@ -181,7 +182,8 @@ func WrapPool(pool *pgxpool.Pool, opts ...Option) *DB {
 		panic("eventpg.WrapPool: the *pgxpool.Pool is nil")
 	}
 	settings := forWrapping(opts)
-	facade := stdlib.OpenDBFromPool(pool) // keeps no connection of its own
+	facade := sql.OpenDB(Connector(stdlib.GetPoolConnector(pool)))
+	facade.SetMaxIdleConns(0) // it keeps no connection of its own
 	facade.SetMaxOpenConns(int(pool.Config().MaxConns))
 	db := connect[*Tx](&Pool{facade}, nativeSource(pool), settings)
 	db.close = facade.Close

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/seed46dd6f11/events/eventdb"
 	"github.com/seed46dd6f11/events/eventmodels"
@@ -152,16 +151,16 @@ func (e *DriverError) Error() string {
 // nativeConn returns the pgx connection below conn, also when the driver is
 // wrapped by one that shows what it wraps.
 func nativeConn(conn *sql.Conn) (native *pgx.Conn, err error) {
-	err = conn.Raw(func(driverConn any) error {
-		for inner := driverConn; ; {
+	err = conn.Raw(func(outer any) error {
+		for inner := outer; ; {
 			switch c := inner.(type) {
-			case *stdlib.Conn:
+			case interface{ Conn() *pgx.Conn }: // *stdlib.Conn, *driverConn
 				native = c.Conn()
 				return nil
 			case interface{ Raw() driver.Conn }:
 				inner = c.Raw()
 			default:
-				return &DriverError{Driver: fmt.Sprintf("%T", driverConn)}
+				return &DriverError{Driver: fmt.Sprintf("%T", outer)}
 			}
 		}
 	})
