@@ -222,4 +222,3 @@ func (l *Link) isClosed() bool {
 	defer l.mu.Unlock()
 	return l.closed
 }
-

@@ -73,13 +73,14 @@ var sqlite = backend[eventmodels.StringEventID, *eventsqlite.Tx, *eventsqlite.DB
 //   - campaign_keys counts the orders of each key: the row that the
 //     transactions of a key have in common.
 //   - campaign_committed is the truth: an order is in it if and only if its
-//     transaction has committed.
+//     transaction has committed. began is when, in nanoseconds since 1970, the
+//     transaction began.
 //   - campaign_effects is what exactly-once handlers do; nothing in it keeps an
 //     effect from being there twice.
 var Tables = []string{
 	`CREATE TABLE campaign_keys (k VARCHAR(40) NOT NULL PRIMARY KEY, n BIGINT NOT NULL)`,
-	`CREATE TABLE campaign_committed (id VARCHAR(40) NOT NULL PRIMARY KEY, tx VARCHAR(40) NOT NULL, topic VARCHAR(40) NOT NULL,
-		k VARCHAR(40) NOT NULL, n BIGINT NOT NULL, fate VARCHAR(10) NOT NULL)`,
+	`CREATE TABLE campaign_committed (id VARCHAR(40) NOT NULL PRIMARY KEY, topic VARCHAR(40) NOT NULL,
+		k VARCHAR(40) NOT NULL, n BIGINT NOT NULL, fate VARCHAR(10) NOT NULL, began BIGINT NOT NULL)`,
 	`CREATE TABLE campaign_effects (id VARCHAR(40) NOT NULL, handler VARCHAR(40) NOT NULL, process VARCHAR(40) NOT NULL)`,
 }
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/seed46dd6f11/events"
 	"github.com/seed46dd6f11/events/eventmodels"
-	"github.com/seed46dd6f11/events/internal/faultcampaign/journal"
+	"github.com/seed46dd6f11/events/internal/faultcampaign/checker"
 )
 
 var (
@@ -30,7 +30,10 @@ func (s *service[ID, TX, DB]) register() {
 			if err := s.effect(ctx, tx, e.Payload, Ledger); err != nil {
 				return err
 			}
-			tx.Produce(invoices.Event(e.Key, e.Payload))
+			invoice := e.Payload
+			invoice.Pad = ""
+			tx.Produce(invoices.Event(e.Key, invoice))
+			s.handled(e)
 			return nil
 		}), events.WithOrdering(events.ByKey), retry)
 	s.lib.ConsumeExactlyOnce(events.NewConsumerGroup(Payments), eventmodels.OnFailureSave, Payments,
@@ -42,6 +45,9 @@ func (s *service[ID, TX, DB]) register() {
 				if err := s.effect(ctx, tx, e.Payload, Payments); err != nil {
 					return err
 				}
+			}
+			for _, e := range batch {
+				s.handled(e)
 			}
 			return nil
 		}), events.WithBatch(20), retry)
@@ -56,32 +62,43 @@ func (s *service[ID, TX, DB]) register() {
 		{Digest, Brief, eventmodels.OnFailureSave, []events.HandlerOpt{retry}},
 	} {
 		s.lib.ConsumeIdempotent(events.NewConsumerGroup(h.name), h.onFailure, h.name,
-			eventmodels.BindTopic[Order](h.topic).Handler(func(_ context.Context, e eventmodels.Event[Order]) error { return s.begin(e) }), h.opts...)
+			eventmodels.BindTopic[Order](h.topic).Handler(func(_ context.Context, e eventmodels.Event[Order]) error {
+				if err := s.begin(e); err != nil {
+					return err
+				}
+				s.handled(e)
+				return nil
+			}), h.opts...)
 	}
 	for _, topic := range []string{Orders, Growing, Brief} {
 		s.lib.ConsumeBroadcast(Cache, eventmodels.BindTopic[Order](topic).Handler(func(_ context.Context, e eventmodels.Event[Order]) error {
-			s.journal.Write(line(e))
+			s.delivered(e)
+			s.handled(e)
 			return nil
 		}))
 	}
 }
 
-func line(e eventmodels.Event[Order]) journal.Line {
-	return journal.Line{Kind: journal.Began, Handler: e.HandlerName, Topic: e.BaseTopic, Partition: e.Partition, Offset: e.Offset,
-		Attempt: e.Attempt, ID: e.Payload.ID.String()}
+func (s *service[ID, TX, DB]) delivered(e eventmodels.Event[Order]) {
+	s.journal.Write(checker.Delivered{At: time.Now(), Instance: s.config.Name, Group: e.ConsumerGroup, Handler: e.HandlerName, Topic: e.BaseTopic,
+		ID: e.Payload.ID.String(), Key: e.Key, Partition: e.Partition, Offset: e.Offset, Attempt: e.Attempt})
+}
+
+func (s *service[ID, TX, DB]) handled(e eventmodels.Event[Order]) {
+	s.journal.Write(checker.Handled{At: time.Now(), Instance: s.config.Name, Group: e.ConsumerGroup, Handler: e.HandlerName, Topic: e.BaseTopic, ID: e.Payload.ID.String()})
 }
 
 // begin writes down that a handler has an event, lets it take a while, and
 // returns the error that is the event's fate.
 func (s *service[ID, TX, DB]) begin(e eventmodels.Event[Order]) error {
-	s.journal.Write(line(e))
+	s.delivered(e)
 	time.Sleep(rand.N(3 * time.Millisecond))
 	switch {
 	case e.Payload.Fate == Flaky && e.Attempt < 3:
 		return errFlaky
 	case e.Payload.Fate == Poison && (e.HandlerName == Ledger || e.HandlerName == Audit):
 		return errPoison
-	case e.Payload.Fate == Late && e.HandlerName == Mail && e.Topic == e.BaseTopic:
+	case e.Payload.Fate == Late && e.HandlerName == Mail && e.Attempt == 1:
 		return errLate
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/seed46dd6f11/events/eventmodels"
-	"github.com/seed46dd6f11/events/internal/faultcampaign/journal"
+	"github.com/seed46dd6f11/events/internal/faultcampaign/checker"
 )
 
 // workers bounds the transactions of the load that are open at the same time.
@@ -70,25 +70,31 @@ func (s *service[ID, TX, DB]) transact(random *rand.Rand) {
 	}
 	slices.Sort(keys) // so that no two transactions wait for each other
 	keys = slices.Compact(keys)
-	growing, back, fate := random.IntN(5) == 0, random.IntN(20) == 0, randomFate(random)
-	s.record(func(ctx context.Context, tx TX, id string) error {
+	var others []string // topics without order per key
+	for _, topic := range []string{Growing, Brief} {
+		if random.IntN(5) == 0 {
+			others = append(others, topic)
+		}
+	}
+	back, fate := random.IntN(20) == 0, randomFate(random)
+	s.record(func(ctx context.Context, tx TX, t *transaction) error {
 		for _, key := range keys {
-			order, err := s.order(ctx, tx, id, key)
+			order, err := s.order(ctx, tx, key)
 			if err != nil {
 				return err
 			}
 			order.Fate = fate
-			if err := s.commit(ctx, tx, id, Orders, order); err != nil {
+			if err := s.commit(ctx, tx, t, Orders, order); err != nil {
 				return err
 			}
 			tx.Produce(eventmodels.BindTopic[Order](Orders).Event(key, order).ID(order.ID.String()))
 		}
-		if growing {
+		for _, topic := range others {
 			order := Order{ID: uuid.New(), Key: keys[0]}
-			if err := s.commit(ctx, tx, id, Growing, order); err != nil {
+			if err := s.commit(ctx, tx, t, topic, order); err != nil {
 				return err
 			}
-			tx.Produce(eventmodels.BindTopic[Order](Growing).Event(order.Key, order).ID(order.ID.String()))
+			tx.Produce(eventmodels.BindTopic[Order](topic).Event(order.Key, order).ID(order.ID.String()))
 		}
 		if back {
 			return errOnPurpose
@@ -109,29 +115,33 @@ func randomFate(random *rand.Rand) Fate {
 	return Fine
 }
 
+// transaction is what is known of one before it ends.
+type transaction struct {
+	began  time.Time
+	orders []checker.Told // without the end
+}
+
 // record runs fn in a transaction and writes down how that ended.
-func (s *service[ID, TX, DB]) record(fn func(ctx context.Context, tx TX, id string) error) {
+func (s *service[ID, TX, DB]) record(fn func(ctx context.Context, tx TX, t *transaction) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	id := uuid.New().String()
-	err := s.db.Transact(ctx, func(tx TX) error { return fn(ctx, tx, id) })
-	outcome := journal.Line{Kind: journal.Outcome, ID: id}
-	switch {
-	case err == nil:
-		outcome.Note = journal.Committed
-	case errors.Is(err, errOnPurpose):
-		outcome.Note = journal.RolledBack
-	case errors.Is(err, eventmodels.ErrCommitUnknown):
-		outcome.Note = journal.Unknown
-	default:
-		outcome.Note = journal.Failed + " " + err.Error()
+	t := transaction{began: time.Now()}
+	err := s.db.Transact(ctx, func(tx TX) error { return fn(ctx, tx, &t) })
+	for _, told := range t.orders {
+		told.At, told.Instance, told.Committed = time.Now(), s.config.Name, err == nil
+		if err != nil {
+			told.Error = err.Error()
+			s.journal.Write(checker.RolledBack{At: told.At, Topic: told.Topic, ID: told.ID})
+		}
+		if !errors.Is(err, eventmodels.ErrCommitUnknown) {
+			s.journal.Write(told)
+		}
 	}
-	s.journal.Write(outcome)
 }
 
 // order counts an order of a key, under the lock of the key's row until the
 // transaction ends.
-func (s *service[ID, TX, DB]) order(ctx context.Context, tx TX, id, key string) (order Order, err error) {
+func (s *service[ID, TX, DB]) order(ctx context.Context, tx TX, key string) (order Order, err error) {
 	order = Order{ID: uuid.New(), Key: key}
 	if _, err = tx.ExecContext(ctx, s.backend.sql(`UPDATE campaign_keys SET n = n + 1 WHERE k = ?`), key); err != nil {
 		return order, err
@@ -141,21 +151,22 @@ func (s *service[ID, TX, DB]) order(ctx context.Context, tx TX, id, key string) 
 }
 
 // commit adds an order to what is true if the transaction commits.
-func (s *service[ID, TX, DB]) commit(ctx context.Context, tx TX, id, topic string, order Order) error {
-	_, err := tx.ExecContext(ctx, s.backend.sql(`INSERT INTO campaign_committed (id, tx, topic, k, n, fate) VALUES (?, ?, ?, ?, ?, ?)`),
-		order.ID.String(), id, topic, order.Key, order.N, string(order.Fate))
+func (s *service[ID, TX, DB]) commit(ctx context.Context, tx TX, t *transaction, topic string, order Order) error {
+	t.orders = append(t.orders, checker.Told{Topic: topic, ID: order.ID.String()})
+	_, err := tx.ExecContext(ctx, s.backend.sql(`INSERT INTO campaign_committed (id, topic, k, n, fate, began) VALUES (?, ?, ?, ?, ?, ?)`),
+		order.ID.String(), topic, order.Key, order.N, string(order.Fate), t.began.UnixNano())
 	return err
 }
 
 // long is a transaction that has stored its order, and so drawn its seq, and
 // stays open.
 func (s *service[ID, TX, DB]) long(lasting time.Duration) {
-	s.record(func(ctx context.Context, tx TX, id string) error {
-		order, err := s.order(ctx, tx, id, HeldKey(s.config.Slot))
+	s.record(func(ctx context.Context, tx TX, t *transaction) error {
+		order, err := s.order(ctx, tx, HeldKey(s.config.Slot))
 		if err != nil {
 			return err
 		}
-		if err := s.commit(ctx, tx, id, Orders, order); err != nil {
+		if err := s.commit(ctx, tx, t, Orders, order); err != nil {
 			return err
 		}
 		event := eventmodels.BindTopic[Order](Orders).Event(order.Key, order).ID(order.ID.String())
@@ -173,12 +184,12 @@ func (s *service[ID, TX, DB]) long(lasting time.Duration) {
 // oversized tries to produce more than the topic takes: the transaction must
 // fail.
 func (s *service[ID, TX, DB]) oversized(bytes int) {
-	s.record(func(ctx context.Context, tx TX, id string) error {
-		order, err := s.order(ctx, tx, id, HeldKey(s.config.Slot))
+	s.record(func(ctx context.Context, tx TX, t *transaction) error {
+		order, err := s.order(ctx, tx, HeldKey(s.config.Slot))
 		if err != nil {
 			return err
 		}
-		if err := s.commit(ctx, tx, id, Orders, order); err != nil {
+		if err := s.commit(ctx, tx, t, Orders, order); err != nil {
 			return err
 		}
 		order.Pad = strings.Repeat("x", bytes)

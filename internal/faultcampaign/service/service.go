@@ -29,7 +29,7 @@ import (
 
 	"github.com/seed46dd6f11/events"
 	"github.com/seed46dd6f11/events/eventmodels"
-	"github.com/seed46dd6f11/events/internal/faultcampaign/journal"
+	"github.com/seed46dd6f11/events/internal/faultcampaign/checker"
 )
 
 type service[ID eventmodels.AbstractID[ID], TX eventmodels.EnhancedTX, DB database[ID, TX]] struct {
@@ -37,7 +37,7 @@ type service[ID eventmodels.AbstractID[ID], TX eventmodels.EnhancedTX, DB databa
 	backend backend[ID, TX, DB]
 	db      DB
 	lib     *events.Library[ID, TX, DB]
-	journal *journal.Writer
+	journal *Journal
 	keys    []string
 	load    load
 	stopped <-chan struct{} // consuming has ended
@@ -61,7 +61,7 @@ func Run(c Config) error {
 func run[ID eventmodels.AbstractID[ID], TX eventmodels.EnhancedTX, DB database[ID, TX]](c Config, b backend[ID, TX, DB]) error {
 	s := &service[ID, TX, DB]{config: c, backend: b, keys: Keys(c.Keys)}
 	var err error
-	if s.journal, err = journal.Create(c.Journal); err != nil {
+	if s.journal, err = CreateJournal(c.Journal); err != nil {
 		return err
 	}
 	if err := s.start(); err != nil {
@@ -92,7 +92,9 @@ func (s *service[ID, TX, DB]) start() error {
 	s.lib.SetLogger(log)
 	s.lib.SetDialer(s.dial)
 	s.lib.SetDeadLetterBackoff(500*time.Millisecond, 5*time.Second)
-	s.lib.OnBroadcastGap(func(topic string) { s.journal.Write(journal.Line{Kind: journal.Gap, Topic: topic}) })
+	s.lib.OnBroadcastGap(func(topic string) {
+		s.journal.Write(checker.Gap{At: time.Now(), Instance: s.config.Name, Topic: topic})
+	})
 	s.lib.ConfigureBroadcastHeartbeat(5 * time.Second)
 	s.register()
 	s.lib.Configure(s.db, nil, false, nil, nil, s.config.Brokers)
@@ -111,7 +113,7 @@ func (s *service[ID, TX, DB]) start() error {
 	}); err != nil {
 		return err
 	}
-	s.journal.Write(journal.Line{Kind: journal.Ready})
+	s.journal.Write(checker.Up{At: time.Now(), Instance: s.config.Name})
 	s.startLoad()
 	return nil
 }
@@ -185,7 +187,7 @@ func (s *service[ID, TX, DB]) obey(orders io.Reader) error {
 // stop stops in order. What it cannot finish while servers are away it leaves to
 // others, as a process does that is given a minute.
 func (s *service[ID, TX, DB]) stop() error {
-	s.journal.Write(journal.Line{Kind: journal.Stopping})
+	s.journal.Write(checker.Down{At: time.Now(), Instance: s.config.Name})
 	s.stopLoad()
 	s.end()
 	limit := time.After(time.Minute)
