@@ -431,3 +431,30 @@ func TestConnectorShowsItsConnection(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Without events COMMIT is a round trip of its own. When its answer is lost,
+// pgx says what it says when nothing was sent.
+func TestConnectionCutInCommit(t *testing.T) {
+	f := newFixture(t)
+	mustExec(t, f.admin, "CREATE TABLE effects (id integer)")
+	db := f.wired(t)
+	for id, c := range []struct {
+		after   int32
+		unknown bool
+	}{{-1, true}, {3, true}} {
+		if err := db.Transact(testContext(t), func(*Tx) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		err := db.Transact(testContext(t), func(tx *Tx) error {
+			_, err := tx.ExecContext(testContext(t), "INSERT INTO effects VALUES ($1)", id)
+			w := tx.Native().PgConn().Conn().(*wire)
+			w.after.Store(c.after)
+			w.cut.Store(w.sent.Load() + 1)
+			return err
+		})
+		if errors.Is(err, eventmodels.ErrCommitUnknown) != c.unknown || f.Fault(err) != eventmodels.FaultAway {
+			t.Errorf("cut after %d bytes: %v, fault %v", c.after, err, f.Fault(err))
+		}
+	}
+	eventually(t, f.admin, "SELECT count(*) = 1 FROM effects")
+}

@@ -128,7 +128,7 @@ func lost(err error) bool {
 // COMMIT may have been done before. The one exception is a transaction that
 // was ended because nothing came.
 func (dialect) CommitRefused(err error) bool {
-	if errors.Is(err, pgx.ErrTxCommitRollback) || errors.Is(err, sql.ErrTxDone) || errors.Is(err, pgx.ErrTxClosed) {
+	if errors.Is(err, pgx.ErrTxCommitRollback) || errors.Is(err, sql.ErrTxDone) || errors.Is(err, pgx.ErrTxClosed) || errors.Is(err, errLostBefore) {
 		return true
 	}
 	var answer *pgconn.PgError
@@ -139,7 +139,9 @@ func (dialect) CommitRefused(err error) bool {
 		return answer.SeverityUnlocalized != "FATAL" && answer.SeverityUnlocalized != "PANIC" &&
 			!hasClass(answer.Code, classConnection) && !hasClass(answer.Code, classIntervention)
 	}
-	return pgconn.SafeToRetry(err)
+	// pgx calls a closed connection safe to retry, which is also its error if the
+	// connection was lost while the answer to COMMIT was waited for.
+	return pgconn.SafeToRetry(err) && !errors.Is(err, pgconn.ErrConnClosed)
 }
 
 // explainSchema adds what to do to the error of a statement on a table that

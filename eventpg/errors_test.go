@@ -97,6 +97,8 @@ func TestCommitRefused(t *testing.T) {
 		{pgx.ErrTxCommitRollback, true},
 		{pgx.ErrTxClosed, true},
 		{sql.ErrTxDone, true},
+		{errLostBefore, true},
+		{pgconn.ErrConnClosed, false},
 		{answer("23503", "ERROR"), true},
 		{answer("40001", "ERROR"), true},
 		{answer("53100", "ERROR"), true},

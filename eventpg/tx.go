@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/seed46dd6f11/events/eventdb"
 	"github.com/seed46dd6f11/events/eventmodels"
@@ -55,9 +56,20 @@ func (tx *Tx) Ended() bool {
 	return tx.ended || tx.native.PgConn().TxStatus() == 'I'
 }
 
+// errLostBefore says that there was no connection to send COMMIT over. It is told
+// from one that was lost while the answer to COMMIT was waited for, for which
+// pgx has the same error.
+var errLostBefore = fmt.Errorf("the connection was lost before COMMIT: %w", pgconn.ErrConnClosed)
+
 // Commit commits, unless the library's Transact does, and gives the connection
 // back.
-func (tx *Tx) Commit() error { return tx.end(tx.Tx.Commit) }
+func (tx *Tx) Commit() error {
+	if !tx.ended && tx.native.IsClosed() {
+		_ = tx.Rollback()
+		return errLostBefore
+	}
+	return tx.end(tx.Tx.Commit)
+}
 
 // Rollback rolls back, unless the library's Transact does, and gives the
 // connection back.
