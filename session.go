@@ -58,7 +58,7 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 	}
 	runs := make(map[*registeredHandler]runFunc, len(handlers))
 	for _, h := range handlers {
-		runs[h] = l.traced(group, l.wireTopic(h.topic), h.bind())
+		runs[h] = l.intercepted(h.name, l.traced(group, l.wireTopic(h.topic), h.bind()))
 	}
 	letters := l.openLetters(client, group, handlers, runs, slots)
 	cfg.Decode = letters.decode(l.decode)

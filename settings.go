@@ -15,6 +15,7 @@ import (
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/backoff"
 	"github.com/seed46dd6f11/events/internal/deadletter"
+	"github.com/seed46dd6f11/events/internal/testseam"
 	"github.com/seed46dd6f11/events/internal/tracing"
 )
 
@@ -53,6 +54,8 @@ type settings struct {
 	letterCause   func(handler string, err error) string // deadletter.Cause
 
 	shutdownLimit time.Duration // 30 s
+
+	intercept testseam.Interceptor // nil; only of eventtest
 }
 
 const (

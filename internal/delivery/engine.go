@@ -86,6 +86,10 @@ func New(cfg Config) (*Engine, error) {
 	return e, nil
 }
 
+// Group is the consumer group that the engine delivers for, without prefix; ""
+// for broadcasts.
+func (e *Engine) Group() string { return e.cfg.Group }
+
 // Handlers are the engine's copies of the handlers, with their defaults filled
 // in: those that an [Observer] is given.
 func (e *Engine) Handlers() []*Handler { return e.cfg.Handlers }
