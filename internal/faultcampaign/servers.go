@@ -127,6 +127,20 @@ func (s *servers) variables(ctx context.Context, name string) (map[string]string
 	return variables, nil
 }
 
+// limitFiles takes from a broker the right to make files longer: its writes fail
+// as on a disk that is full, without a disk that has to be filled, and given back
+// when the campaign is killed. The limit ends with the process.
+func (s *servers) limitFiles(ctx context.Context, broker int) error {
+	text, err := os.ReadFile(filepath.Join(s.run, fmt.Sprintf("kafka-%d.pid", broker)))
+	if err != nil {
+		return err
+	}
+	pid, _, _ := strings.Cut(string(text), "\n")
+	command := exec.CommandContext(ctx, "prlimit", "--pid", pid, "--fsize=1:1")
+	command.Stdout, command.Stderr = s.log, s.log
+	return command.Run()
+}
+
 // stop removes what the campaign has started. It needs no context: it must
 // happen.
 func (s *servers) stop() {

@@ -27,6 +27,7 @@ const (
 	KillController    Kind = "kill-controller"
 	RestartController Kind = "restart-controller"
 	KillTwoBrokers    Kind = "kill-two-brokers"
+	FillDisk          Kind = "fill-disk" // for a broker no file can grow any more
 )
 
 // Faults of the database.
@@ -78,7 +79,7 @@ func (f Fault) String() string {
 	switch f.Kind {
 	case Kill, Freeze, Stop, Long, Oversized:
 		fmt.Fprintf(&b, " process %d", f.Slot)
-	case KillBroker, RestartBroker:
+	case KillBroker, RestartBroker, FillDisk:
 		fmt.Fprintf(&b, " %d", f.Broker)
 	case KillTwoBrokers:
 		fmt.Fprintf(&b, " %d and %d", f.Broker, f.Other)

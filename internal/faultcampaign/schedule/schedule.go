@@ -27,18 +27,19 @@ type Settings struct {
 // same time. Each begins with all of its kinds, in any order, and goes on with
 // all of them again.
 type track struct {
-	kinds []Kind
-	pause [2]time.Duration // between the end of a fault and the next
+	kinds  []Kind
+	pause  [2]time.Duration // between the end of a fault and the next
+	repair time.Duration    // what it takes to end a fault: a server starts
 }
 
 // tracks are independent of each other, so that leaving out a kind of one does
 // not change the others.
 var tracks = []track{
-	{[]Kind{Kill, Freeze, Stop, Kill, Scale, Long}, [2]time.Duration{2 * time.Second, 8 * time.Second}},
-	{[]Kind{KillBroker, RestartBroker, KillController, RestartController, KillTwoBrokers}, [2]time.Duration{8 * time.Second, 20 * time.Second}},
-	{[]Kind{RestartDatabase, CrashDatabase, ClockForward, ClockBack, CrashDatabase}, [2]time.Duration{10 * time.Second, 25 * time.Second}},
-	{[]Kind{Cut, Stall, Deafen, Slow, Deafen}, [2]time.Duration{4 * time.Second, 10 * time.Second}},
-	{[]Kind{Abort, Undecodable, Large, Oversized, Grow, Trim, Trim}, [2]time.Duration{3 * time.Second, 10 * time.Second}},
+	{[]Kind{Kill, Freeze, Stop, Kill, Scale, Long}, [2]time.Duration{2 * time.Second, 8 * time.Second}, 2 * time.Second},
+	{[]Kind{KillBroker, RestartBroker, KillController, RestartController, KillTwoBrokers, FillDisk}, [2]time.Duration{8 * time.Second, 20 * time.Second}, 12 * time.Second},
+	{[]Kind{RestartDatabase, CrashDatabase, ClockForward, ClockBack, CrashDatabase}, [2]time.Duration{10 * time.Second, 25 * time.Second}, 3 * time.Second},
+	{[]Kind{Cut, Stall, Deafen, Slow, Deafen}, [2]time.Duration{4 * time.Second, 10 * time.Second}, 0},
+	{[]Kind{Abort, Undecodable, Large, Oversized, Grow, Trim, Trim}, [2]time.Duration{6 * time.Second, 14 * time.Second}, 0},
 }
 
 // New makes the schedule, in the order of the faults' times.
@@ -60,7 +61,7 @@ func New(s Settings) []Fault {
 			bag = bag[1:]
 			fault.At = at
 			all = append(all, fault)
-			at += fault.For
+			at += fault.For + t.repair
 		}
 	}
 	slices.SortStableFunc(all, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
@@ -115,6 +116,8 @@ func (s Settings) fault(random *rand.Rand, kind Kind) Fault {
 		f.Slot, f.For = slot, lasting(5*time.Second, 25*time.Second)
 	case KillBroker, RestartBroker:
 		f.Broker, f.For = broker, lasting(0, 10*time.Second)
+	case FillDisk:
+		f.Broker, f.For = broker, lasting(2*time.Second, 10*time.Second)
 	case KillController, RestartController:
 		f.For = lasting(0, 10*time.Second)
 	case KillTwoBrokers:
