@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Report is what a run has found.
@@ -14,17 +16,23 @@ type Report struct {
 	// Facts are what all measurements have in common, the machine for instance,
 	// a line each.
 	Facts []string
+	// Reading says how the tables are read, a line each.
+	Reading []string
 	// Results are in the order in which they are shown; those of a group
 	// follow each other.
 	Results []Result
 }
 
+// summary is the name of the picture that belongs to no group.
+const summary = "summary"
+
 // Write writes the report as Markdown: the summary, and then each result.
-// picture returns the name of the file with a group's picture, "" if it has none.
+// picture returns the name of the file with a group's picture, or with that of
+// the group "summary"; "" if it has none.
 func (r Report) Write(w io.Writer, picture func(group string) string) error {
 	var b strings.Builder
 	r.writeHead(&b)
-	r.writeSummary(&b)
+	r.writeSummary(&b, picture(summary))
 	group := ""
 	for _, result := range r.Results {
 		if g := result.Group(); g != group {
@@ -57,7 +65,7 @@ func (r Result) Write(w io.Writer) error {
 }
 
 func (r Result) write(b *strings.Builder) {
-	fmt.Fprintf(b, "### %s: %s\n\n", r.Name, r.Title)
+	fmt.Fprintf(b, "### %s\n\n%s.\n\n", r.Name, sentence(r.Title))
 	r.table().write(b)
 	b.WriteString("\n")
 	if t := r.latencyTable(); len(t.rows) > 0 {
@@ -147,6 +155,12 @@ func (r Result) latencyTable() table {
 		}
 	}
 	return t
+}
+
+// sentence begins with a capital letter.
+func sentence(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[size:]
 }
 
 // ratio is what a is of b, "-" if there is no b.

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // script makes a measurement whose contenders record their turns.
@@ -92,27 +91,5 @@ func TestRunnerCleansUp(t *testing.T) {
 	}
 	if want := []string{"client", "group", "topic"}; !slices.Equal(order, want) {
 		t.Errorf("undone %v, want %v", order, want)
-	}
-}
-
-func TestReport(t *testing.T) {
-	sample := func(events int) Sample {
-		return Sample{Events: events, Elapsed: time.Second, CPU: time.Second, Allocations: 2 * uint64(events), Latencies: []Latencies{{What: "to Kafka", Of: []time.Duration{time.Millisecond}}}}
-	}
-	result := Result{
-		Measurement: Measurement{Name: "m", Title: "a test", Unit: "events", Notes: []string{"a remark"}},
-		Standings: []Standing{
-			{Contender: Contender{Name: "ours"}, Samples: []Sample{sample(1_234_567)}},
-			{Contender: Contender{Name: "theirs", Peer: true}, Samples: []Sample{sample(1_000_000), sample(500_000), sample(2_000_000)}},
-		},
-	}
-	var text strings.Builder
-	if err := result.Write(&text); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"## m: a test", "÷ theirs", "1,234,567", "1.23", "500,000", "2.0", "- a remark"} {
-		if !strings.Contains(text.String(), want) {
-			t.Errorf("%q is not in the report:\n%s", want, &text)
-		}
 	}
 }

@@ -7,8 +7,8 @@ import (
 
 // writeSummary writes a table of all that is compared, one of latencies, and
 // one of how the cost grows: what a reader looks at first.
-func (r Report) writeSummary(b *strings.Builder) {
-	rates := table{header: []string{"work", "ours, " + "median/s", "best peer", "its median/s", "ratio", "goals"}, text: []int{2, 5}}
+func (r Report) writeSummary(b *strings.Builder, picture string) {
+	rates := table{header: []string{"work", "ours, median/s", "best peer", "its median/s", "ratio", "goals"}, text: []int{2, 5}}
 	latencies := table{header: []string{"latency", "ours, p50 / p99 ms", "best peer", "its p50 / p99 ms", "ratio of p50", "goals"}, text: []int{2, 5}}
 	growth := table{header: []string{"growth", "ours, median/s", "÷ first", "memory MiB", "goals"}, text: []int{4}}
 	for _, result := range r.Results {
@@ -27,21 +27,21 @@ func (r Report) writeSummary(b *strings.Builder) {
 			b.WriteString("\n")
 		}
 	}
+	if picture != "" {
+		fmt.Fprintf(b, "![%s](%s)\n\n", summary, picture)
+	}
+	for _, line := range r.Reading {
+		fmt.Fprintf(b, "- %s\n", line)
+	}
+	if len(r.Reading) > 0 {
+		b.WriteString("\n")
+	}
 }
 
 // link leads to the result's heading, by the anchor that Markdown's renderers
-// make of it.
+// make of it: the name without its slashes.
 func (r Result) link() string {
-	var anchor strings.Builder
-	for _, c := range strings.ToLower(r.Name + ": " + r.Title) {
-		switch {
-		case c == ' ' || c == '-':
-			anchor.WriteByte('-')
-		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '_':
-			anchor.WriteRune(c)
-		}
-	}
-	return fmt.Sprintf("[%s](#%s)", r.Name, &anchor)
+	return fmt.Sprintf("[%s](#%s)", r.Name, strings.ReplaceAll(r.Name, "/", ""))
 }
 
 // goals is what became of them, in a cell.
@@ -53,45 +53,61 @@ func (r Result) goals() string {
 	return strings.Join(parts, "; ")
 }
 
-func (r Result) rateSummary() []string {
-	ours := r.ours().rate().Median
-	name, theirs := "-", 0.0
+// bestRate is the peer with the largest median rate, the zero Standing if there
+// is none.
+func (r Result) bestRate() (best Standing) {
 	for _, s := range r.Standings {
-		if rate := s.rate().Median; s.Peer && rate > theirs {
-			name, theirs = s.Name, rate
+		if rate := s.rate().Median; s.Peer && rate > best.rate().Median {
+			best = s
 		}
 	}
-	return []string{r.link(), thousands(ours), name, thousands(theirs), ratio(ours, theirs), r.goals()}
+	return best
+}
+
+// bestLatency is the peer with the smallest median p50, the zero Standing if
+// there is none.
+func (r Result) bestLatency(what string) (best Standing) {
+	for _, s := range r.Standings {
+		if p50 := s.quantile(what, 0.5).Median; s.Peer && p50 > 0 && (best.Name == "" || p50 < best.quantile(what, 0.5).Median) {
+			best = s
+		}
+	}
+	return best
+}
+
+// orDash is what stands in a cell for nothing.
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func (r Result) rateSummary() []string {
+	ours, best := r.ours().rate().Median, r.bestRate()
+	return []string{r.link(), thousands(ours), orDash(best.Name), thousands(best.rate().Median), ratio(ours, best.rate().Median), r.goals()}
 }
 
 func (r Result) latencySummary() [][]string {
 	var rows [][]string
 	for i, what := range r.latencies() {
-		ours := r.ours()
-		var best Standing
-		for _, s := range r.Standings {
-			if p50 := s.quantile(what, 0.5).Median; s.Peer && p50 > 0 && (best.Name == "" || p50 < best.quantile(what, 0.5).Median) {
-				best = s
-			}
-		}
-		quantiles := func(s Standing) string {
-			if s.Name == "" {
-				return "-"
-			}
-			return millis(s.quantile(what, 0.5).Median) + " / " + millis(s.quantile(what, 0.99).Median)
-		}
+		ours, best := r.ours(), r.bestLatency(what)
 		goals := ""
 		if i == 0 {
 			goals = r.goals()
 		}
-		name := best.Name
-		if name == "" {
-			name = "-"
-		}
-		rows = append(rows, []string{r.link() + ", " + what, quantiles(ours), name, quantiles(best),
+		rows = append(rows, []string{r.link() + ", " + what, ours.quantiles(what), orDash(best.Name), best.quantiles(what),
 			ratio(ours.quantile(what, 0.5).Median, best.quantile(what, 0.5).Median), goals})
 	}
 	return rows
+}
+
+// quantiles are p50 and p99, in a cell.
+func (s Standing) quantiles(what string) string {
+	if len(s.Samples) == 0 {
+		return "-"
+	}
+	return millis(s.quantile(what, 0.5).Median) + " / " + millis(s.quantile(what, 0.99).Median)
 }
 
 func (r Result) growthSummary() []string {
