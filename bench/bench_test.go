@@ -23,10 +23,11 @@ func TestEveryMeasurement(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(s.Close) // after the subtests
 	b := bench{servers: s, size: tiny}
 	for _, m := range append(b.measurements(), b.growth()...) {
 		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel() // most of what they do is to wait for groups and topics
 			result, err := compare.Runner{Rounds: 1}.Run(t.Context(), m)
 			if err != nil {
 				t.Fatal(err)
