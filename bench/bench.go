@@ -30,6 +30,7 @@ func (b bench) measurements() []compare.Measurement {
 		b.produce(64),
 		b.produce(1000),
 		b.produceCalls(),
+		b.consumePlain(),
 		b.consumeRaw(),
 		b.consumeJSON(),
 		b.relay(500),

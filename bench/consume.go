@@ -19,37 +19,64 @@ import (
 
 const consumedBytes = 250
 
-// consumeRaw measures consuming without decoding.
+// consumePlain measures consuming what other programs write: records with one
+// header, which says that payloads are to be left as they are.
+func (b bench) consumePlain() compare.Measurement {
+	return b.consumeMeasurement(reading{
+		kind: "plain", how: "records of another program with one header, payloads are left as they are", fill: b.fillPlain,
+		goals: []compare.Goal{compare.RatioAtLeast(franzGo, 0.5), compare.AllocationsAtMost(6)},
+	})
+}
+
+// consumeRaw measures consuming events of the library without decoding.
 func (b bench) consumeRaw() compare.Measurement {
-	return b.consumeMeasurement("raw", "payloads are left as they are", contentTypeRaw,
-		compare.RatioAtLeast(franzGo, 0.5), compare.AllocationsAtMost(6))
+	return b.consumeMeasurement(reading{
+		kind: "raw", how: "events with the headers of CloudEvents, payloads are left as they are",
+		fill: func(ctx context.Context, topic string, n int) error {
+			return b.fillTopic(ctx, topic, contentTypeRaw, n)
+		},
+		goals: []compare.Goal{compare.RatioAtLeast(franzGo, 0.5)},
+	})
 }
 
 // consumeJSON measures consuming with payloads decoded into a struct.
 func (b bench) consumeJSON() compare.Measurement {
-	return b.consumeMeasurement("json", "JSON decoded into a struct of 7 fields by encoding/json", eventmodels.ContentTypeJSON)
+	return b.consumeMeasurement(reading{
+		kind: "json", how: "events with the headers of CloudEvents, JSON decoded into a struct of 7 fields by encoding/json", decode: true,
+		fill: func(ctx context.Context, topic string, n int) error {
+			return b.fillTopic(ctx, topic, eventmodels.ContentTypeJSON, n)
+		},
+	})
 }
 
-func (b bench) consumeMeasurement(kind, how, contentType string, goals ...compare.Goal) compare.Measurement {
+// reading is a kind of consuming.
+type reading struct {
+	kind, how string
+	decode    bool
+	fill      func(ctx context.Context, topic string, n int) error
+	goals     []compare.Goal
+}
+
+func (b bench) consumeMeasurement(r reading) compare.Measurement {
 	return compare.Measurement{
-		Name:  "consume/" + kind,
-		Title: fmt.Sprintf("%d events of %d bytes consumed by a group of one, handler without work, %s", b.size.consumed, consumedBytes, how),
+		Name:  "consume/" + r.kind,
+		Title: fmt.Sprintf("%d events of %d bytes consumed by a group of one, handler without work: %s", b.size.consumed, consumedBytes, r.how),
 		Unit:  "events",
 		Notes: []string{
-			"Timed from the first event to the last one; all read the same topic, whose events have the headers of CloudEvents.",
+			"Timed from the first event to the last one; all read the same topic.",
 			"franz-go: one goroutine polls, marks and commits each second. kafka-go: Reader with GroupID and CommitInterval 1 s, FetchMessage and CommitMessages.",
 			"Watermill reads a tenth of them: each partition waits for the acknowledgement of every single message. " + watermillNote,
 		},
-		Goals: goals,
+		Goals: r.goals,
 		Open: func(ctx context.Context, c *compare.Cleanup) ([]compare.Contender, error) {
 			topic, err := b.servers.Topic(ctx, c, "consume", partitions)
 			if err != nil {
 				return nil, err
 			}
-			if err := b.fillTopic(ctx, topic, contentType, b.size.consumed); err != nil {
+			if err := r.fill(ctx, topic, b.size.consumed); err != nil {
 				return nil, err
 			}
-			read := &consuming{bench: b, n: b.size.consumed, topics: []string{topic}, decode: contentType == eventmodels.ContentTypeJSON}
+			read := &consuming{bench: b, n: b.size.consumed, topics: []string{topic}, decode: r.decode}
 			return []compare.Contender{
 				{Name: ours, Run: read.events},
 				{Name: franzGo, Peer: true, Run: read.franz},
@@ -58,6 +85,26 @@ func (b bench) consumeMeasurement(kind, how, contentType string, goals ...compar
 			}, nil
 		},
 	}
+}
+
+// fillPlain produces n records of consumedBytes with the content type alone.
+func (b bench) fillPlain(ctx context.Context, topic string, n int) error {
+	var c compare.Cleanup
+	client, err := b.franzClient(&c)
+	if err != nil {
+		return err
+	}
+	payloads, keys := newPayloads(consumedBytes), newKeys()
+	headers := []kgo.RecordHeader{{Key: "content-type", Value: []byte(contentTypeRaw)}}
+	const perCall = 1000
+	err = divide(ctx, 2, (n+perCall-1)/perCall, func(ctx context.Context, _, call int) error {
+		var batch []*kgo.Record
+		for i := call * perCall; i < min((call+1)*perCall, n); i++ {
+			batch = append(batch, &kgo.Record{Topic: topic, Key: []byte(keys[i%variety]), Value: payloads[i%variety], Headers: headers})
+		}
+		return client.ProduceSync(ctx, batch...).FirstErr()
+	})
+	return errors.Join(err, c.Run(ctx))
 }
 
 // fillTopic produces n events of consumedBytes.

@@ -100,7 +100,7 @@ func run(ctx context.Context, args arguments) error {
 		return err
 	}
 	defer s.Close()
-	report := compare.Report{Title: "Speed, compared", Reading: reading}
+	report := compare.Report{Title: "Speed, compared", Reading: howToRead}
 	if report.Facts, err = args.facts(ctx, s); err != nil {
 		return err
 	}
@@ -138,8 +138,8 @@ func (args arguments) facts(ctx context.Context, s *servers.Servers) ([]string, 
 	return facts, nil
 }
 
-// reading says how the report is read.
-var reading = []string{
+// howToRead says how the report is read.
+var howToRead = []string{
 	"Of each round's rate the report has minimum, median and maximum; of everything else the median. A ratio is one of medians. Contenders take turns in every round, on new topics and emptied, vacuumed tables.",
 	"The rates are those of a machine whose few CPUs run broker, database and client at the same time: what one of them saves the others get. What counts is the ratio.",
 	"Allocations, bytes, CPU time (user and system) and memory are of the whole process of the client, what it does in the background included. Memory is the most that Go's runtime had from the system at a time.",

@@ -26,7 +26,7 @@ var (
 		transact:  3 * time.Second,
 		latency:   8 * time.Second,
 		rows:      300_000,
-		consumed:  1_000_000,
+		consumed:  600_000,
 		once:      20_000,
 		batched:   100_000,
 		starts:    20,

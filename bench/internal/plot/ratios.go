@@ -19,7 +19,9 @@ type Ratio struct {
 
 const (
 	ratioHeight = 20.0
-	ratioRight  = 150.0
+	ratioLeft   = 200.0
+	ratioRight  = 130.0
+	markSpace   = 30.0 // what two numbers below the axis need
 )
 
 func (r Ratios) height() float64 {
@@ -35,10 +37,13 @@ func (r Ratios) draw(c *canvas, width float64) {
 	low, high = math.Pow(2, math.Floor(math.Log2(low))), math.Pow(2, math.Ceil(math.Log2(high)))
 	bottom := titleHeight + float64(len(r.Ratios))*ratioHeight
 	at := func(v float64) float64 {
-		return labelEnd + (width-ratioRight-labelEnd)*math.Log(v/low)/math.Log(high/low)
+		return ratioLeft + (width-ratioRight-ratioLeft)*math.Log(v/low)/math.Log(high/low)
 	}
 	for _, mark := range []float64{low, 1, high} {
 		c.line(at(mark), titleHeight, at(mark), bottom, grid)
+		if mark != 1 && math.Abs(at(mark)-at(1)) < markSpace {
+			continue
+		}
 		c.text(at(mark), bottom+13, "middle", dim, short(mark)+"×")
 	}
 	for i, ratio := range r.Ratios {
@@ -48,7 +53,7 @@ func (r Ratios) draw(c *canvas, width float64) {
 			colour = colours[2]
 		}
 		left, right := min(at(1), at(ratio.Value)), max(at(1), at(ratio.Value))
-		c.text(labelEnd-6, y+14, "end", "#000000", ratio.Label)
+		c.text(ratioLeft-6, y+14, "end", "#000000", ratio.Label)
 		c.rect(left, y+4, right-left, ratioHeight-8, colour)
 		c.text(right+5, y+14, "start", "#000000", short(ratio.Value)+" × "+ratio.Beside)
 	}
