@@ -87,14 +87,10 @@ func (b bench) backends(relay bool) []compare.Contender {
 	return contenders
 }
 
-// backendRows is how many rows the outboxes of backends are filled with, by the
-// library.
-func (b bench) backendRows() int { return b.size.rows / 3 }
-
 func (b bench) backendsRelay() compare.Measurement {
 	return compare.Measurement{
 		Name:  "backends/relay",
-		Title: fmt.Sprintf("an outbox of %d rows of %d bytes moved to Kafka, on each backend", b.backendRows(), relayedBytes),
+		Title: fmt.Sprintf("an outbox of %d rows of %d bytes moved to Kafka, on each backend", b.size.backends, relayedBytes),
 		Unit:  "rows",
 		Notes: []string{"Timed from CatchUpProduce until the outbox is empty; 500 rows a read. Databases without their variable are left out."},
 		Open: func(context.Context, *compare.Cleanup) ([]compare.Contender, error) {
@@ -106,7 +102,7 @@ func (b bench) backendsRelay() compare.Measurement {
 func (b bench) backendsOnce() compare.Measurement {
 	return compare.Measurement{
 		Name:  "backends/once",
-		Title: fmt.Sprintf("%d events handled exactly once, an effect of one row each, %d at a time, on each backend", b.size.once, onceConnections),
+		Title: fmt.Sprintf("%d events handled exactly once, an effect of one row each, %d at a time, on each backend", b.size.backends, onceConnections),
 		Unit:  "events",
 		Notes: []string{"Timed from the first handler until all effects are committed. SQLite has one writer."},
 		Open: func(context.Context, *compare.Cleanup) ([]compare.Contender, error) {
@@ -169,8 +165,8 @@ func (b backend[ID, TX, DB]) drain(ctx context.Context, t *compare.Trial) error 
 	// database would do for nothing.
 	arrived := 0
 	err = poll(ctx, func(ctx context.Context) (bool, error) {
-		if arrived < b.backendRows() {
-			if arrived, err = b.servers.Records(ctx, topic); err != nil || arrived < b.backendRows() {
+		if arrived < b.size.backends {
+			if arrived, err = b.servers.Records(ctx, topic); err != nil || arrived < b.size.backends {
 				return false, err
 			}
 		}
@@ -180,9 +176,9 @@ func (b backend[ID, TX, DB]) drain(ctx context.Context, t *compare.Trial) error 
 	if err != nil {
 		return err
 	}
-	t.End(b.backendRows())
-	if arrived > b.backendRows() {
-		t.Note("%d rows have reached Kafka twice", arrived-b.backendRows())
+	t.End(b.size.backends)
+	if arrived > b.size.backends {
+		t.Note("%d rows have reached Kafka twice", arrived-b.size.backends)
 	}
 	return nil
 }
@@ -191,9 +187,9 @@ func (b backend[ID, TX, DB]) drain(ctx context.Context, t *compare.Trial) error 
 func (b backend[ID, TX, DB]) fill(ctx context.Context, db DB, topic string) error {
 	const rowsPerTransaction = 5000
 	payloads, keys := newPayloads(relayedBytes), newKeys()
-	for first := 0; first < b.backendRows(); first += rowsPerTransaction {
+	for first := 0; first < b.size.backends; first += rowsPerTransaction {
 		err := db.Transact(ctx, func(tx TX) error {
-			for i := first; i < min(first+rowsPerTransaction, b.backendRows()); i++ {
+			for i := first; i < min(first+rowsPerTransaction, b.size.backends); i++ {
 				tx.Produce(encodedEvent{topic: topic, key: keys[i%variety], contentType: contentTypeRaw, payload: payloads[i%variety]})
 			}
 			return nil
@@ -211,7 +207,7 @@ func (b backend[ID, TX, DB]) once(ctx context.Context, t *compare.Trial) error {
 	if err != nil {
 		return err
 	}
-	if err := b.fillTopic(ctx, topic, eventmodels.ContentTypeJSON, b.size.once); err != nil {
+	if err := b.fillTopic(ctx, topic, eventmodels.ContentTypeJSON, b.size.backends); err != nil {
 		return err
 	}
 	db, err := b.openNew(ctx, &t.Cleanup)
@@ -224,7 +220,7 @@ func (b backend[ID, TX, DB]) once(ctx context.Context, t *compare.Trial) error {
 	})
 	lib := b.library(&t.Cleanup, db)
 	lib.SetMaxRunningHandlers(onceConnections)
-	count := newCounter(t, b.size.once)
+	count := newCounter(t, b.size.backends)
 	group := events.NewConsumerGroup(b.servers.Group(&t.Cleanup, "backends"))
 	lib.ConsumeExactlyOnce(group, eventmodels.OnFailureBlock, "bench", eventmodels.BindTopicTx[order, ID, TX, DB](topic).HandlerTx(
 		func(ctx context.Context, tx TX, e eventmodels.Event[order]) error {
@@ -255,14 +251,14 @@ func (b backend[ID, TX, DB]) once(ctx context.Context, t *compare.Trial) error {
 		err := db.Transact(ctx, func(tx TX) error {
 			return tx.QueryRowContext(ctx, `SELECT count(*) FROM effects`).Scan(&committed)
 		})
-		return committed >= b.size.once, err
+		return committed >= b.size.backends, err
 	})
 	if err != nil {
 		return err
 	}
-	t.End(b.size.once)
-	if committed != b.size.once {
-		return fmt.Errorf("%d events had %d effects", b.size.once, committed)
+	t.End(b.size.backends)
+	if committed != b.size.backends {
+		return fmt.Errorf("%d events had %d effects", b.size.backends, committed)
 	}
 	return nil
 }

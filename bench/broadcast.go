@@ -65,8 +65,8 @@ func (b bench) broadcastDelivery() compare.Measurement {
 				return nil, err
 			}
 			return []compare.Contender{
-				{Name: ours, Run: s.deliveries(s.instance, 1, broadcastRate)},
-				{Name: bareReader, Peer: true, Run: s.deliveries(s.reader, 1, broadcastRate)},
+				{Name: ours, Run: s.deliveries(s.instance, 1, broadcastRate, b.size.latency)},
+				{Name: bareReader, Peer: true, Run: s.deliveries(s.reader, 1, broadcastRate, b.size.latency)},
 			}, nil
 		},
 	}
@@ -163,14 +163,14 @@ func (s *broadcasting) starts(start listener) func(context.Context, *compare.Tri
 	}
 }
 
-// deliveries is a trial in which several instances get what one client produces
-// on a schedule.
-func (s *broadcasting) deliveries(start listener, instances, rate int) func(context.Context, *compare.Trial) error {
+// deliveries is a trial in which several instances get what one client produces,
+// at a rate per second for the time that it lasts.
+func (s *broadcasting) deliveries(start listener, instances, rate int, lasting time.Duration) func(context.Context, *compare.Trial) error {
 	return func(ctx context.Context, t *compare.Trial) error {
-		ctx, cancel := context.WithTimeoutCause(ctx, patience+2*s.size.latency, errPatience)
+		ctx, cancel := context.WithTimeoutCause(ctx, patience+2*lasting, errPatience)
 		t.Defer(func(context.Context) error { cancel(); return nil })
 		every := time.Second / time.Duration(rate)
-		counted := int(s.size.latency / every)
+		counted := max(int(lasting/every), 1)
 		warm := counted/10 + 1
 		heard := newHeard(warm+counted, instances)
 		took, err := s.listen(ctx, &t.Cleanup, start, heard)

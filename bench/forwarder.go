@@ -24,6 +24,9 @@ const (
 	// forwarderPoll is how long the forwarder waits when it has found nothing;
 	// its default is a second.
 	forwarderPoll = 2 * time.Millisecond
+	// forwarderConnections bounds the pool of the application and the forwarder,
+	// so that transactions wait for each other when the database is slow.
+	forwarderConnections = 32
 )
 
 var forwarderNote = fmt.Sprintf("%s: watermill-sql's publisher and subscriber on PostgreSQL, its forwarder component and its Kafka publisher; it reads as many rows at a time as events, "+
@@ -43,7 +46,8 @@ func (b bench) openForwarding(ctx context.Context, c *compare.Cleanup, dsn strin
 		return nil, errors.New("the PostgreSQL connection string cannot be read")
 	}
 	c.Defer(func(context.Context) error { return db.Close() })
-	db.SetMaxIdleConns(committers)
+	db.SetMaxOpenConns(forwarderConnections)
+	db.SetMaxIdleConns(forwarderConnections)
 	f := &forwarding{bench: b, db: db, batchSize: batchSize}
 	for _, table := range []string{f.schema().MessagesTable(forwarderTopic), f.offsets().MessagesOffsetsTable(forwarderTopic)} {
 		if _, err := db.ExecContext(ctx, "DROP TABLE IF EXISTS "+table); err != nil {
@@ -70,13 +74,13 @@ func (f *forwarding) subscriber() (*watermillsql.Subscriber, error) {
 		SchemaAdapter:  f.schema(),
 		OffsetsAdapter: f.offsets(),
 		PollInterval:   forwarderPoll,
-	}, watermillLogger())
+	}, watermillLogger)
 }
 
 // publisher is what writes messages into the outbox with db, which may be a
 // transaction.
 func (f *forwarding) publisher(db watermillsql.ContextExecutor) (message.Publisher, error) {
-	inner, err := watermillsql.NewPublisher(db, watermillsql.PublisherConfig{SchemaAdapter: f.schema()}, watermillLogger())
+	inner, err := watermillsql.NewPublisher(db, watermillsql.PublisherConfig{SchemaAdapter: f.schema()}, watermillLogger)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +97,7 @@ func (f *forwarding) start(ctx context.Context, c *compare.Cleanup) error {
 	if err != nil {
 		return err
 	}
-	forward, err := forwarder.NewForwarder(subscriber, publisher, watermillLogger(), forwarder.Config{ForwarderTopic: forwarderTopic})
+	forward, err := forwarder.NewForwarder(subscriber, publisher, watermillLogger, forwarder.Config{ForwarderTopic: forwarderTopic})
 	if err != nil {
 		return err
 	}

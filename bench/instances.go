@@ -30,7 +30,7 @@ func (b bench) growthInstances() compare.Measurement {
 			for _, n := range b.size.instances {
 				contenders = append(contenders, compare.Contender{
 					Name: fmt.Sprintf("%s, instances: %d", ours, n), Series: ours, Size: float64(n),
-					Run: s.deliveries(s.instance, n, growthRate),
+					Run: s.deliveries(s.instance, n, growthRate, b.size.delivered),
 				})
 			}
 			return contenders, nil

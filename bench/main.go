@@ -24,6 +24,8 @@ type arguments struct {
 	only   *regexp.Regexp // measurements
 	out    string         // a folder; "": none
 	list   bool
+	// limit is when no further measurement begins, after the start; 0: never.
+	limit time.Duration
 }
 
 func main() {
@@ -52,6 +54,7 @@ func parse(from []string) (arguments, error) {
 	flags.IntVar(&args.runner.Rounds, "rounds", 3, "how often each contender has its turn")
 	flags.StringVar(&args.out, "o", "", "write the report into this `folder`: README.md and pictures")
 	flags.StringVar(&args.runner.Profiles, "profiles", "", "write CPU and allocation profiles of each trial to this `folder`")
+	flags.DurationVar(&args.limit, "limit", 0, "begin no further measurement after this time; what is left out is told in the report")
 	flags.BoolVar(&args.list, "list", false, "list the measurements and do nothing else")
 	flags.BoolFunc("short", "about a second each: to see that it works, not to compare", func(string) error {
 		args.size = short
@@ -106,19 +109,31 @@ func run(ctx context.Context, args arguments) error {
 	}
 	runner := args.runner
 	runner.Progress = progress
-	var errs []error
+	var (
+		errs  []error
+		begun = time.Now()
+	)
 	for _, m := range args.chosen(bench{servers: s, size: args.size}) {
-		if ctx.Err() != nil {
-			break
+		if ctx.Err() != nil || args.limit > 0 && time.Since(begun) > args.limit {
+			report.LeftOut = append(report.LeftOut, m.Name)
+			continue
 		}
 		result, err := runner.Run(ctx, m)
 		report.Results = append(report.Results, result)
 		errs = append(errs, err, result.Write(os.Stdout))
-		if args.out != "" {
-			errs = append(errs, report.WriteFolder(args.out))
-		}
+		// After each one: an interrupt or a crash costs the rest alone.
+		errs = append(errs, args.write(report))
 	}
-	return errors.Join(errs...)
+	fmt.Fprintf(os.Stderr, "bench: took %v\n", time.Since(begun).Round(time.Second))
+	return errors.Join(append(errs, args.write(report))...)
+}
+
+// write writes the report where the arguments say so.
+func (args arguments) write(report compare.Report) error {
+	if args.out == "" || len(report.Results) == 0 {
+		return nil
+	}
+	return report.WriteFolder(args.out)
 }
 
 func (args arguments) facts(ctx context.Context, s *servers.Servers) ([]string, error) {

@@ -10,6 +10,7 @@ type size struct {
 	rows     int           // in the outbox that is drained
 	consumed int           // events in the topic that is consumed
 	once     int           // events that are handled exactly once, one by one
+	backends int           // rows and events, on each backend
 	batched  int           // and in batches of 500
 	starts   int           // of broadcast instances
 
@@ -18,6 +19,7 @@ type size struct {
 	sizes     [3]int        // of topics and handlers
 	ways      [3]int        // partitions
 	instances [3]int        // of broadcasts
+	delivered time.Duration // the schedule of their events
 }
 
 var (
@@ -28,6 +30,7 @@ var (
 		rows:      300_000,
 		consumed:  600_000,
 		once:      20_000,
+		backends:  20_000,
 		batched:   100_000,
 		starts:    20,
 		growing:   time.Second,
@@ -35,6 +38,7 @@ var (
 		sizes:     [3]int{1, 10, 100},
 		ways:      [3]int{1, 8, 64},
 		instances: [3]int{1, 10, 300},
+		delivered: 4 * time.Second,
 	}
 	short = size{
 		produce:   500 * time.Millisecond,
@@ -43,6 +47,7 @@ var (
 		rows:      60_000,
 		consumed:  100_000,
 		once:      2_000,
+		backends:  2_000,
 		batched:   10_000,
 		starts:    3,
 		growing:   200 * time.Millisecond,
@@ -50,6 +55,7 @@ var (
 		sizes:     [3]int{1, 10, 100},
 		ways:      [3]int{1, 8, 64},
 		instances: [3]int{1, 10, 50},
+		delivered: time.Second,
 	}
 	// tiny shows that everything works, and nothing else.
 	tiny = size{
@@ -59,6 +65,7 @@ var (
 		rows:      600,
 		consumed:  1_000,
 		once:      100,
+		backends:  100,
 		batched:   1_000,
 		starts:    1,
 		growing:   20 * time.Millisecond,
@@ -66,6 +73,7 @@ var (
 		sizes:     [3]int{1, 2, 3},
 		ways:      [3]int{1, 2, 3},
 		instances: [3]int{1, 2, 3},
+		delivered: 100 * time.Millisecond,
 	}
 )
 

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"log/slog"
-	"os"
 
 	"github.com/IBM/sarama"
 	"github.com/ThreeDotsLabs/watermill"
@@ -20,10 +18,9 @@ const watermillNote = "Watermill: its Kafka publisher and subscriber with a curr
 // watermillKey is the metadata by which messages are partitioned.
 const watermillKey = "key"
 
-// watermillLogger shows errors only.
-func watermillLogger() watermill.LoggerAdapter {
-	return watermill.NewSlogLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
-}
+// watermillLogger is silent: what goes wrong shows in messages that are missing,
+// and what it logs besides comes from being closed.
+var watermillLogger = watermill.NopLogger{}
 
 // watermillMarshaler gives a message's key to Kafka.
 func watermillMarshaler() watermillkafka.MarshalerUnmarshaler {
@@ -42,7 +39,7 @@ func (b bench) watermillPublisher(c *compare.Cleanup) (*watermillkafka.Publisher
 		Brokers:               b.servers.Brokers,
 		Marshaler:             watermillMarshaler(),
 		OverwriteSaramaConfig: config,
-	}, watermillLogger())
+	}, watermillLogger)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +58,7 @@ func (b bench) watermillSubscribe(ctx context.Context, c *compare.Cleanup, group
 		Unmarshaler:           watermillMarshaler(),
 		OverwriteSaramaConfig: config,
 		ConsumerGroup:         group,
-	}, watermillLogger())
+	}, watermillLogger)
 	if err != nil {
 		return nil, err
 	}

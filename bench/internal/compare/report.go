@@ -21,6 +21,8 @@ type Report struct {
 	// Results are in the order in which they are shown; those of a group
 	// follow each other.
 	Results []Result
+	// LeftOut are the names of measurements that were asked for and not made.
+	LeftOut []string
 }
 
 // summary is the name of the picture that belongs to no group.

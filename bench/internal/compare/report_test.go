@@ -30,7 +30,7 @@ func report() Report {
 		return s
 	}
 	return Report{
-		Title: "Speed", Facts: []string{"2 CPUs"}, Reading: []string{"what counts is the ratio"},
+		Title: "Speed", Facts: []string{"2 CPUs"}, Reading: []string{"what counts is the ratio"}, LeftOut: []string{"relay/500", "once"},
 		Results: []Result{{
 			Measurement: Measurement{Name: "produce/1", Title: "a test", Unit: "events", Notes: []string{"a remark"},
 				Goals: []Goal{RatioAtLeast("theirs", 1.3), AllocationsAtMost(2)}},
@@ -63,7 +63,7 @@ func TestReport(t *testing.T) {
 		"[produce/1](#produce1)", "1,234,567 | theirs ", "1,000,000 |  1.23 | ≥ 1.3 of theirs: 1.23, **missed**; ≤ 2 allocations: 2.0, met",
 		"[latency/200](#latency200), to Kafka", "2.00 / 5.00 | quick ", "8.00 / 9.00 |         0.25 | to Kafka p50 ≤ 1s: 2.00 ms, met",
 		"[growth/topics](#growthtopics): 1 / 10 topics", "1,000 / 700 | 1.00 / 0.70 |    30 / 30 | rate within 20 % of the first: -30 %, **missed**",
-		"![summary](summary.svg)", "- what counts is the ratio\n",
+		"Not measured in this run: relay/500, once.", "![summary](summary.svg)", "- what counts is the ratio\n",
 		"## produce\n\n![produce](produce.svg)\n\n### produce/1\n\nA test.\n", "÷ theirs", "500,000 | 1,000,000 | 2,000,000",
 		"- Goal ≥ 1.3 of theirs: 1.23, **missed**\n", "- a remark\n", "- broken FAILED: no; server\n",
 		"| ours, to Kafka ",

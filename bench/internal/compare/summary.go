@@ -27,6 +27,9 @@ func (r Report) writeSummary(b *strings.Builder, picture string) {
 			b.WriteString("\n")
 		}
 	}
+	if len(r.LeftOut) > 0 {
+		fmt.Fprintf(b, "Not measured in this run: %s.\n\n", strings.Join(r.LeftOut, ", "))
+	}
 	if picture != "" {
 		fmt.Fprintf(b, "![%s](%s)\n\n", summary, picture)
 	}
