@@ -16,6 +16,7 @@ func Machine() []string {
 		fmt.Sprintf("%d CPUs, %s, %s of memory; %s %s", runtime.NumCPU(), orUnknown(procField("/proc/cpuinfo", "model name")),
 			orUnknown(procField("/proc/meminfo", "MemTotal")), runtime.GOOS, orUnknown(firstLine("/proc/sys/kernel/osrelease"))),
 		fmt.Sprintf("%s %s, GOMAXPROCS %d", runtime.Version(), runtime.GOARCH, runtime.GOMAXPROCS(0)),
+		fmt.Sprintf("load of the machine before the run: %s (processes that run or want to, in the last 1, 5 and 15 minutes)", orUnknown(load())),
 	}
 }
 
@@ -49,6 +50,12 @@ func procField(file, name string) string {
 		}
 	}
 	return ""
+}
+
+// load is the system's load averages.
+func load() string {
+	fields := strings.Fields(firstLine("/proc/loadavg"))
+	return strings.Join(fields[:min(3, len(fields))], " ")
 }
 
 func firstLine(file string) string {
