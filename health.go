@@ -53,7 +53,8 @@ type RelayHealth struct {
 	// others stand by, and know nothing of the outbox.
 	Leading bool `json:"leading"`
 	// Rows wait in the outbox, the oldest for OldestAge; Parked ones were
-	// refused by the brokers. SampledAt is when that was looked at, zero if it
+	// refused by the brokers. Both are counted up to [eventmodels.StatsLimit],
+	// see [eventmodels.OutboxStats]. SampledAt is when that was looked at, zero if it
 	// was not yet.
 	Rows      int64         `json:"rows"`
 	Parked    int64         `json:"parked"`

@@ -22,9 +22,10 @@ var (
 		Name: "events_relay_latency_seconds", Help: "Seconds from tx.Produce until Kafka has acknowledged the event.", Buckets: latencyBuckets,
 	}, []string{"topic"})
 	// OutboxRows is how many events wait in the outbox, those included that
-	// are in flight.
+	// are in flight. Above [eventmodels.StatsLimit] it is an estimate by their
+	// sequence numbers, see [eventmodels.OutboxStats].
 	OutboxRows = promauto.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "events_outbox_rows", Help: "Events in the outbox.",
+		Name: "events_outbox_rows", Help: "Events in the outbox; above 100000 an estimate.",
 	}, []string{"scope"})
 	// OutboxOldestAge is the age of the oldest event in the outbox; 0 if it is
 	// empty.
@@ -32,7 +33,8 @@ var (
 		Name: "events_outbox_oldest_age_seconds", Help: "Age of the oldest event in the outbox, in seconds.",
 	}, []string{"scope"})
 	// OutboxParkedRows is how many events the brokers have refused for
-	// themselves; they wait for somebody to requeue or discard them.
+	// themselves; they wait for somebody to requeue or discard them. They are
+	// counted up to [eventmodels.StatsLimit].
 	OutboxParkedRows = promauto.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "events_outbox_parked_rows", Help: "Events that were parked because the brokers refuse them.",
 	}, []string{"scope"})

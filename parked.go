@@ -111,7 +111,9 @@ func (l *Library[ID, TX, DB]) DiscardParked(ctx context.Context, ids ...uuid.UUI
 // OutboxStatus is the state of an outbox.
 type OutboxStatus struct {
 	// Rows are the events that are not yet known to be in Kafka, Parked those
-	// that it has refused.
+	// that it has refused. They are counted up to [eventmodels.StatsLimit];
+	// beyond it Rows is an estimate, see [eventmodels.OutboxStats], and Parked
+	// the limit.
 	Rows   int64 `json:"rows"`
 	Parked int64 `json:"parked"`
 	// OldestAge is the age of the oldest of Rows by the database's clock.
@@ -125,11 +127,11 @@ type OutboxStatus struct {
 // OutboxStatus asks the database for the state of this Library's outbox.
 func (l *Library[ID, TX, DB]) OutboxStatus(ctx context.Context) (status OutboxStatus, err error) {
 	err = l.withOutbox(ctx, func(store eventmodels.OutboxStore) error {
-		stats, err := store.Stats(ctx, l.settings.prefix)
+		lease, err := store.LookLease(ctx, l.settings.prefix)
 		if err != nil {
 			return err
 		}
-		lease, err := store.LookLease(ctx, l.settings.prefix)
+		stats, err := store.Stats(ctx, l.settings.prefix, lease.DoneTo)
 		status = OutboxStatus{Rows: stats.Rows, Parked: stats.Parked, OldestAge: stats.OldestAge, LeaseOwner: lease.Owner, LeaseLive: lease.Live}
 		return err
 	})

@@ -1,6 +1,8 @@
 package eventdb
 
 import (
+	"math"
+	"slices"
 	"sync"
 
 	"github.com/seed46dd6f11/events/eventmodels"
@@ -26,6 +28,11 @@ type flight struct {
 	// when it comes: such rows are in gone and leave after the read.
 	reading bool
 	gone    []int64
+
+	// passed is the smallest seq of the rows that were read and are not here,
+	// because of their topic: they were passed over, or returned. They are read
+	// again when it is ready.
+	passed int64
 
 	held  map[string]error // topics that cannot be written now
 	ready []string         // held topics that can be written again; the reader resumes them
@@ -64,6 +71,7 @@ func newFlight() *flight {
 	return &flight{
 		rows:      make(map[int64]flying),
 		unacked:   make(map[string]load),
+		passed:    math.MaxInt64,
 		held:      make(map[string]error),
 		room:      make(chan struct{}, 1),
 		attention: make(chan struct{}, 1),
@@ -103,7 +111,11 @@ func (f *flight) admit(page []eventmodels.OutboxRow, held []string) []*eventmode
 	send := make([]*eventmodels.OutboxRow, 0, len(page))
 	for i := range page {
 		row := &page[i]
-		if _, here := f.rows[row.Seq]; here || contains(held, row.Topic) {
+		if _, here := f.rows[row.Seq]; here {
+			continue
+		}
+		if slices.Contains(held, row.Topic) {
+			f.passed = min(f.passed, row.Seq)
 			continue
 		}
 		size := sizeOf(row)
@@ -131,13 +143,38 @@ func (f *flight) failedRead() {
 	f.endRead()
 }
 
-func contains(topics []string, topic string) bool {
-	for _, t := range topics {
-		if t == topic {
-			return true
-		}
+// strangers ends a read of what has been looked at before, and returns those
+// of its rows that nobody knows here: they are not in flight, and their topic is
+// not held.
+func (f *flight) strangers(page []eventmodels.OutboxRow) []eventmodels.OutboxRow {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	unknown := slices.DeleteFunc(page, func(row eventmodels.OutboxRow) bool {
+		_, here := f.rows[row.Seq]
+		_, held := f.held[row.Topic]
+		return here || held
+	})
+	f.endRead()
+	return unknown
+}
+
+// lowest returns the smallest seq of the rows that were read and may still be
+// in the table; math.MaxInt64 if there is none.
+func (f *flight) lowest() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	lowest := f.passed
+	for seq := range f.rows {
+		lowest = min(lowest, seq)
 	}
-	return false
+	return lowest
+}
+
+// readAgain says that reading goes back to at or below lowest.
+func (f *flight) readAgain() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.passed = math.MaxInt64
 }
 
 func (f *flight) count(topic string, rows, bytes int) {
@@ -187,13 +224,14 @@ func (f *flight) Refused(row *eventmodels.OutboxRow, err error) {
 	signal(f.room)
 }
 
-// Returned implements [lanes.Report]. The rows are read again from the
-// beginning when their topic is ready.
+// Returned implements [lanes.Report]. The rows are read again when their topic
+// is ready.
 func (f *flight) Returned(rows []*eventmodels.OutboxRow) {
 	f.mu.Lock()
 	for _, row := range rows {
 		f.settle(row, false)
 		delete(f.rows, row.Seq)
+		f.passed = min(f.passed, row.Seq)
 	}
 	f.mu.Unlock()
 	signal(f.room)

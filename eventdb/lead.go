@@ -39,9 +39,12 @@ type leadership struct {
 	// Written and read by the reader alone:
 
 	gaps     gapset.Set
+	astray   bool // the last read has failed: gaps is to be made anew
+	audit    audit
 	ranges   []eventmodels.SeqRange
+	seqs     []int64   // those of a page
+	noted    time.Time // when the keeper was last told up to where nothing is left
 	rowBytes int       // moving average of a row's size; 0: unknown
-	scanned  time.Time // when a read from the beginning last came to the end
 	refenced int       // refusals of the identity in a row
 	ackedAt  uint64    // flight.acks at the last of them
 }
@@ -54,6 +57,7 @@ func (r *Relay) acquire(ctx context.Context) (*leadership, error) {
 		return nil, err
 	}
 	l := &leadership{relay: r, cfg: &r.cfg, store: r.store, keeper: k, flight: newFlight(), spans: newSpans(r.cfg.Tracer), passLimit: r.cfg.StopLimit}
+	l.gaps.Reset(k.current().DoneTo)
 	l.sender, err = r.cfg.NewSender(k.identity(), reportTo{l.flight, l.spans, r.cfg.Observer})
 	if err != nil {
 		_ = r.store.ReleaseLease(ctx, k.current())
@@ -139,6 +143,7 @@ func (l *leadership) lead(ctx context.Context, stop <-chan struct{}) error {
 func (l *leadership) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.LeaseTime)
 	defer cancel()
+	l.note()
 	err := l.store.ReleaseLease(ctx, l.keeper.current())
 	if err == nil && l.finished && l.overlooked(ctx) {
 		signal(l.relay.wake) // for Missed
@@ -160,8 +165,8 @@ func (l *leadership) overlooked(ctx context.Context) bool {
 	}
 	q := l.gaps.Ask()
 	l.rangesOf(q)
-	page, err := l.store.ReadOutbox(ctx, eventmodels.OutboxRead{Scope: l.cfg.Scope, Gaps: l.ranges, Hint: q.Above, Limit: 1})
-	return err == nil && len(page.Rows) > 0
+	page, err := l.store.ReadOutbox(ctx, eventmodels.OutboxRead{Scope: l.cfg.Scope, Gaps: l.ranges, Blockers: q.Blockers, Hint: q.Above, Limit: 1})
+	return err == nil && (len(page.Rows) > 0 || page.Ended)
 }
 
 // rangesOf sets ranges to the question's gaps.
@@ -185,6 +190,9 @@ func (l *leadership) read(ctx context.Context, stop <-chan struct{}) error {
 		default:
 		}
 		found, complete, err := l.step(ctx)
+		if err == nil && complete {
+			err = l.auditSome(ctx)
+		}
 		switch {
 		case err != nil:
 			if ctx.Err() != nil {
@@ -261,6 +269,9 @@ func (l *leadership) step(ctx context.Context) (found int, complete bool, err er
 	if err := l.attend(ctx); err != nil {
 		return 0, false, err
 	}
+	if err := l.begin(ctx); err != nil {
+		return 0, false, err
+	}
 	held, rows, bytes := l.flight.beginRead(l.cfg.MaxRows, l.cfg.MaxBytes)
 	limit := l.limit(rows, bytes)
 	if limit <= 0 {
@@ -283,16 +294,14 @@ func (l *leadership) step(ctx context.Context) (found int, complete bool, err er
 		}
 	}
 	page, err := l.store.ReadOutbox(ctx, eventmodels.OutboxRead{
-		Scope: l.cfg.Scope, Gaps: l.ranges, Hint: question.Above, Limit: limit, Held: held,
+		Scope: l.cfg.Scope, Gaps: l.ranges, Blockers: question.Blockers, Hint: question.Above, Limit: limit, Held: held,
 		// Not less, or a read that passes over what is in flight would do so row
 		// by row.
 		MaxBytes: max(bytes, l.cfg.MaxBytes/8),
 	})
 	if err != nil {
-		// The next answer may come from a server that was restored or has
-		// taken over: nothing that was known is taken for granted.
 		l.flight.failedRead()
-		l.gaps.Reset(0)
+		l.astray = true
 		return 0, false, fmt.Errorf("read the outbox: %w", err)
 	}
 	if ctx.Err() == nil && !time.Now().Before(l.keeper.deadline()) {
@@ -305,10 +314,10 @@ func (l *leadership) step(ctx context.Context) (found int, complete bool, err er
 		l.flight.failedRead()
 		return 0, false, err
 	}
-	complete = len(page.Rows) < limit && !page.Cut
+	complete = len(page.Rows) < limit && !page.Cut && !page.Ended
 	if err := l.observe(question, page, complete); err != nil {
 		l.flight.failedRead()
-		l.gaps.Reset(0)
+		l.astray = true
 		return 0, false, err
 	}
 	send := l.flight.admit(page.Rows, held)
@@ -317,8 +326,9 @@ func (l *leadership) step(ctx context.Context) (found int, complete bool, err er
 		l.spans.begin(send)
 		l.sender.Send(send)
 	}
-	if complete {
-		l.rescan()
+	if now := time.Now(); now.Sub(l.noted) >= noteEvery {
+		l.noted = now
+		l.note()
 	}
 	return len(send), complete, nil
 }
@@ -355,35 +365,59 @@ func (l *leadership) measure(rows []*eventmodels.OutboxRow) {
 
 // observe tells the gap set what a page has shown.
 func (l *leadership) observe(q gapset.Question, page eventmodels.OutboxPage, complete bool) error {
-	seqs := make([]int64, len(page.Rows))
+	l.seqs = l.seqs[:0]
 	for i := range page.Rows {
-		seqs[i] = page.Rows[i].Seq
+		l.seqs = append(l.seqs, page.Rows[i].Seq)
 	}
 	var proof gapset.Proof
 	switch page.Proof {
 	case eventmodels.ProofXID:
-		proof = gapset.XID(page.Xmin, page.Drawn)
+		proof = gapset.XID(page.Xmin, page.Drawn).Running(page.Running, page.Xmax)
 	case eventmodels.ProofSerial:
 		proof = gapset.Serial()
 	default:
 		proof = gapset.Clock(time.Now(), l.cfg.GapPatience)
 	}
-	_, err := l.gaps.Observe(q, gapset.Page{Seqs: seqs, Complete: complete, Proof: proof})
+	_, err := l.gaps.Observe(q, gapset.Page{Seqs: l.seqs, Complete: complete, Ended: page.Ended, Proof: proof})
 	return err
 }
 
-// rescan begins to read from the beginning when an idle outbox has not been
-// read so for long: a safety net, which brings nothing unless an assumption
-// about the database is wrong.
-func (l *leadership) rescan() {
-	now := time.Now()
-	if l.scanned.IsZero() {
-		l.scanned = now
+// noteEvery is the shortest pause between two looks at what is in flight, for
+// the keeper.
+const noteEvery = 250 * time.Millisecond
+
+// note tells the keeper up to which seq nothing is left.
+func (l *leadership) note() {
+	if !l.astray {
+		l.keeper.done(l.doneTo())
 	}
-	if now.Sub(l.scanned) >= l.cfg.Rescan {
-		l.scanned = now
-		l.gaps.Reset(0)
+}
+
+// doneTo returns a seq up to which nothing is in the outbox, or will be: no row
+// can appear at or below the gaps' Floor, and of those that have, and were read,
+// none is in the table any more but what is in flight or was passed over.
+func (l *leadership) doneTo() int64 {
+	return min(l.gaps.Floor(), l.flight.lowest()-1)
+}
+
+// begin makes the gaps anew after a read that has failed. The next answer may
+// come from a server that was restored or has taken over: nothing that was
+// known is taken for granted, but what that server itself has recorded. What was
+// lost there was committed after all that the record is about; so were the draws
+// of its seqs, and seqs that are drawn again are above it.
+func (l *leadership) begin(ctx context.Context) error {
+	if !l.astray {
+		return nil
 	}
+	state, err := l.store.LookLease(ctx, l.cfg.Scope)
+	if err != nil {
+		return fmt.Errorf("look at the lease: %w", err)
+	}
+	l.keeper.done(state.DoneTo)
+	l.gaps.Reset(state.DoneTo)
+	l.audit = audit{}
+	l.astray = false
+	return nil
 }
 
 // attend does what the lanes have asked for: another identity, and reading
@@ -404,12 +438,14 @@ func (l *leadership) attend(ctx context.Context) error {
 	}
 	for _, topic := range ready {
 		l.relay.log.Info("the topic can be written again", "wire_topic", topic)
-		// Resume comes before the read from the beginning: rows that were
-		// read before come back as returned until then, so that none of
-		// them overtakes an older one.
+		// Resume comes before reading goes back: rows that were read before
+		// come back as returned until then, so that none of them overtakes
+		// an older one.
 		l.sender.Resume(topic)
 	}
-	l.gaps.Reset(0)
+	to := l.doneTo() // first: it is below those, too, that are returned from now on
+	l.flight.readAgain()
+	l.gaps.Reset(to)
 	return nil
 }
 

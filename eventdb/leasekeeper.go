@@ -86,6 +86,13 @@ func (k *keeper) set(lease eventmodels.Lease) {
 	k.lease = lease
 }
 
+// done notes up to which seq nothing is left; the next renewal records it.
+func (k *keeper) done(to int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.lease.DoneTo = to
+}
+
 func (k *keeper) identity() lanes.Identity {
 	lease := k.current()
 	return lanes.Identity{ProducerID: lease.ProducerID, Epoch: lease.Epoch}

@@ -62,6 +62,7 @@ func newProcess(t *testing.T, owner string, table *table, log *kafkaLog, s scrip
 		s.store(p.store)
 	}
 	p.nextProducer.Store(100)
+	t.Cleanup(func() { table.mustBeRight(t) })
 	cfg := RelayConfig{
 		Scope: "scope", Owner: owner,
 		Open: func(context.Context) (eventmodels.OutboxStore, error) {

@@ -73,7 +73,8 @@ type RelayConfig struct {
 	// MaxRows and MaxBytes bound what was read and is not yet deleted.
 	// Defaults: eight times BatchSize, at least 10,000; 64 MiB.
 	MaxRows, MaxBytes int
-	// Rescan is how often all of an idle outbox is read, as a safety net.
+	// Rescan is how often what was read before is looked at again in idle
+	// moments, as a safety net.
 	// Default 5 min.
 	Rescan time.Duration
 	// Sample is how often the state of the outbox is looked at. Default 15 s.

@@ -10,7 +10,7 @@ import (
 func (l *leadership) sample(ctx context.Context) {
 	for {
 		limited, cancel := context.WithTimeout(ctx, l.cfg.Sample)
-		stats, err := l.store.Stats(limited, l.cfg.Scope)
+		stats, err := l.store.Stats(limited, l.cfg.Scope, l.keeper.current().DoneTo)
 		cancel()
 		switch {
 		case ctx.Err() != nil:

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,6 +31,8 @@ type table struct {
 	nextEar int
 	// concerns are set before a relay starts.
 	concerns []string
+	// wrong is what no relay may say.
+	wrong []string
 }
 
 func newTable() *table {
@@ -66,6 +69,16 @@ func (t *table) left() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.rows)
+}
+
+// mustBeRight fails if a relay has said something wrong.
+func (t *table) mustBeRight(tb testing.TB) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.wrong) > 0 {
+		tb.Errorf("%d times, the first: %s", len(t.wrong), t.wrong[0])
+		t.wrong = nil
+	}
 }
 
 func (t *table) readCount() int {
@@ -142,7 +155,7 @@ func (s *store) AcquireLease(ctx context.Context, scope, owner, clusterID string
 			l = eventmodels.Lease{Owner: s.lease.Owner}
 			return nil
 		}
-		s.lease = eventmodels.Lease{Scope: scope, Owner: owner, ClusterID: clusterID, Epoch: s.lease.Epoch + 1, ProducerID: s.lease.ProducerID}
+		s.lease = eventmodels.Lease{Scope: scope, Owner: owner, ClusterID: clusterID, Epoch: s.lease.Epoch + 1, ProducerID: s.lease.ProducerID, DoneTo: s.lease.DoneTo}
 		s.expires = time.Now().Add(ttl)
 		l, held = s.lease, true
 		return nil
@@ -176,14 +189,25 @@ func (s *store) RenewLease(ctx context.Context, l eventmodels.Lease, ttl time.Du
 			return err
 		}
 		s.expires = time.Now().Add(ttl)
+		s.record(l)
 		return nil
 	})
+}
+
+// record notes up to where a lease's holder says that nothing is left, and is
+// called with the lock. No row can be there.
+func (s *store) record(l eventmodels.Lease) {
+	s.lease.DoneTo = l.DoneTo
+	if len(s.rows) > 0 && s.rows[0].Seq <= l.DoneTo {
+		s.wrong = append(s.wrong, fmt.Sprintf("%s says that nothing is left up to %d, and %d is", l.Owner, l.DoneTo, s.rows[0].Seq))
+	}
 }
 
 func (s *store) ReleaseLease(ctx context.Context, l eventmodels.Lease) error {
 	return s.do(ctx, "release", func() error {
 		if s.mine(l) == nil {
 			s.expires = time.Time{}
+			s.record(l)
 		}
 		return nil
 	})
@@ -191,7 +215,7 @@ func (s *store) ReleaseLease(ctx context.Context, l eventmodels.Lease) error {
 
 func (s *store) LookLease(ctx context.Context, scope string) (state eventmodels.LeaseState, err error) {
 	err = s.do(ctx, "look", func() error {
-		state = eventmodels.LeaseState{Owner: s.lease.Owner, Live: s.expires.After(time.Now())}
+		state = eventmodels.LeaseState{Owner: s.lease.Owner, Live: s.expires.After(time.Now()), DoneTo: s.lease.DoneTo}
 		return nil
 	})
 	return state, err
@@ -265,7 +289,7 @@ func (s *store) DiscardParked(context.Context, string, []uuid.UUID) (int, error)
 	return 0, errors.ErrUnsupported
 }
 
-func (s *store) Stats(context.Context, string) (eventmodels.OutboxStats, error) {
+func (s *store) Stats(context.Context, string, int64) (eventmodels.OutboxStats, error) {
 	return eventmodels.OutboxStats{}, errors.ErrUnsupported
 }
 

@@ -2,6 +2,7 @@ package eventmodels
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -54,6 +55,10 @@ type OutboxRead struct {
 	// MaxBytes, if it is not 0, ends the page with the first row with which
 	// keys, headers and payloads weigh as much.
 	MaxBytes int
+	// Blockers are ids of transactions, given only to stores that answer with
+	// ProofXID. If one of them has ended in the read's snapshot the page has no
+	// rows, and [OutboxPage].Ended says why.
+	Blockers []uint64
 	// Held are wire topics whose rows are returned without key, headers and
 	// payload: they cannot be sent now.
 	Held []string
@@ -89,6 +94,13 @@ type OutboxPage struct {
 	// highest id that has ended, and a transaction that runs may have an id
 	// above it.)
 	Drawn uint64
+	// Xmax and Running, with ProofXID, are the snapshot's: all transactions
+	// with an id below Xmax that are not in Running, which is in order, have
+	// ended. Xmax is 0 if that is not known.
+	Xmax    uint64
+	Running []uint64
+	// Ended, with ProofXID, says that one of the read's Blockers has ended.
+	Ended bool
 }
 
 // Lease is the right to relay a scope.
@@ -103,6 +115,9 @@ type Lease struct {
 	ProducerID int64
 	// ClusterID is the Kafka cluster that the outbox is sent to.
 	ClusterID string
+	// DoneTo: no row with this seq or a smaller one is in the outbox, or will
+	// be. 0 if that is not known of any.
+	DoneTo int64
 }
 
 // LeaseState is what a lease row says.
@@ -110,14 +125,44 @@ type LeaseState struct {
 	Owner string
 	// Live says that the lease has not expired by the database's clock.
 	Live bool
+	// DoneTo is the lease's.
+	DoneTo int64
 }
+
+// StatsLimit is how many rows are counted.
+const StatsLimit = 100_000
 
 // OutboxStats describe an outbox.
 type OutboxStats struct {
-	Rows, Parked int64
-	// OldestAge is the age of the oldest row by the database's clock; 0 for
-	// an empty outbox.
+	// Rows is the number of rows. Above [StatsLimit] it is estimated by their
+	// seqs: it is too high where many were deleted behind the first ones, as
+	// others' events are while those of a topic wait.
+	Rows int64
+	// Parked is the number of parked rows, at most [StatsLimit].
+	Parked int64
+	// OldestAge is the age of the oldest row (the one with the smallest seq) by
+	// the database's clock; 0 for an empty outbox.
 	OldestAge time.Duration
+}
+
+// OutboxCount is what a store has counted.
+type OutboxCount struct {
+	// Counted is the number of rows, or StatsLimit if there are more: those
+	// with the smallest seqs.
+	Counted int64
+	// First and Last are the seqs of the first and the last that were counted;
+	// Highest is the greatest seq of all rows. 0 in an empty outbox.
+	First, Last, Highest int64
+}
+
+// Rows returns the number of rows, which it estimates if not all were counted:
+// behind those that were they are taken to lie as close to each other.
+func (c OutboxCount) Rows() int64 {
+	if c.Counted < StatsLimit || c.Highest <= c.Last || c.Last <= c.First {
+		return c.Counted
+	}
+	density := float64(c.Counted) / float64(c.Last-c.First+1)
+	return c.Counted + int64(math.Round(density*float64(c.Highest-c.Last)))
 }
 
 // ParkedRow is an event that Kafka has refused for itself.
@@ -151,7 +196,8 @@ func (r *ParkedRow) ParkedKey() ParkedKey { return ParkedKey{r.ParkedAt, r.Outbo
 // returns the error; the next call connects again.
 type OutboxStore interface {
 	// AcquireLease takes the lease of a scope if it is free, expired or
-	// already owner's, with a new epoch. held is false, and only Owner of the
+	// already owner's, with a new epoch, and with the DoneTo that was recorded
+	// last. held is false, and only Owner of the
 	// lease set, if another owner's lease is live. A first lease records
 	// clusterID; if another cluster is recorded the error is a
 	// [*ClusterMismatchError].
@@ -159,11 +205,12 @@ type OutboxStore interface {
 	// SetProducer records the producer id, and the epoch to begin with, for
 	// the holder of l. [ErrLeaseLost] if it is l's no more.
 	SetProducer(ctx context.Context, l Lease, producerID int64, epoch int16) (Lease, error)
-	// RenewLease extends l to ttl from now. [ErrLeaseLost] if another owner
+	// RenewLease extends l to ttl from now, and records its DoneTo. [ErrLeaseLost] if another owner
 	// has it or its epoch has changed; a lease that has expired but that
 	// nobody has taken is renewed.
 	RenewLease(ctx context.Context, l Lease, ttl time.Duration) error
-	// ReleaseLease lets l expire at once, if it is still l's.
+	// ReleaseLease lets l expire at once, and records its DoneTo, if it is
+	// still l's.
 	ReleaseLease(ctx context.Context, l Lease) error
 	// LookLease returns what the scope's row says, zero if there is none.
 	LookLease(ctx context.Context, scope string) (LeaseState, error)
@@ -185,8 +232,9 @@ type OutboxStore interface {
 	// DiscardParked deletes the parked rows with these ids, and returns how
 	// many there were.
 	DiscardParked(ctx context.Context, scope string, ids []uuid.UUID) (int, error)
-	// Stats counts.
-	Stats(ctx context.Context, scope string) (OutboxStats, error)
+	// Stats counts, up to a limit: see [OutboxStats]. Rows with a seq of doneTo
+	// or less, of which there are none (see [Lease]), are not looked for.
+	Stats(ctx context.Context, scope string, doneTo int64) (OutboxStats, error)
 
 	// DeleteMarks deletes up to limit marks that were made longer than age
 	// ago, and returns how many.

@@ -10,7 +10,7 @@ import (
 
 // ErrSchema says (errors.Is) that the database has not got the library's
 // tables, or not all of them.
-const ErrSchema eventerrors.String = "the tables of the events library are missing; run eventmysql.Migrate (or Open with WithMigrate), or apply eventmysql.Schema with the migration tool of your choice"
+const ErrSchema eventerrors.String = "the tables of the events library are missing or older than it; run eventmysql.Migrate (or Open with WithMigrate), or apply eventmysql.Schema with the migration tool of your choice"
 
 // ServerError says that a setting or the version of the server is one that the
 // library cannot work with.
@@ -45,10 +45,10 @@ func (e *TransactionTypeError) Error() string {
 		"A pool or a connection is none: the event would be stored although the transaction rolls back", e.Type)
 }
 
-// explainSchema adds what to do to the error of a statement on a table that
-// does not exist.
+// explainSchema adds what to do to the error of a statement on a table or a
+// column that does not exist.
 func explainSchema(err error) error {
-	if mysqldb.Number(err) == mysqldb.NumNoTable {
+	if n := mysqldb.Number(err); n == mysqldb.NumNoTable || n == mysqldb.NumNoColumn {
 		return fmt.Errorf("%w: %w", ErrSchema, err)
 	}
 	return err

@@ -24,13 +24,13 @@ UPDATE events_lease SET
 WHERE scope = ? AND cluster_id IN ('', ?) AND (owner = ? OR expires_at <= ` + now + `)`
 
 	readLease = `
-SELECT owner, cluster_id, epoch, producer_id, expires_at > ` + now + ` FROM events_lease WHERE scope = ?`
+SELECT owner, cluster_id, epoch, producer_id, done_to, expires_at > ` + now + ` FROM events_lease WHERE scope = ?`
 
 	// The microsecond makes it a change in any case: connections of an
 	// application's pool may not count rows that stay as they are.
 	setProducer  = `UPDATE events_lease SET producer_id = ?, epoch = ?, expires_at = expires_at + 1 WHERE scope = ? AND owner = ? AND epoch = ?`
-	renewLease   = `UPDATE events_lease SET expires_at = ` + now + ` + ? WHERE scope = ? AND owner = ? AND epoch = ?`
-	releaseLease = `UPDATE events_lease SET expires_at = 0 WHERE scope = ? AND owner = ? AND epoch = ?`
+	renewLease   = `UPDATE events_lease SET expires_at = ` + now + ` + ?, done_to = ? WHERE scope = ? AND owner = ? AND epoch = ?`
+	releaseLease = `UPDATE events_lease SET expires_at = 0, done_to = ? WHERE scope = ? AND owner = ? AND epoch = ?`
 )
 
 var leaseStatements = mysqldb.LeaseStatements{

@@ -146,6 +146,39 @@ func TestLeaseEpochs(t *testing.T) {
 
 func second[A, B any](_ A, b B) B { return b }
 
+// What a holder says of how far it has got is what the next one is told.
+func TestLeaseDoneTo(t *testing.T) {
+	f := newFixture(t)
+	s := f.store(t)
+	ctx := testContext(t)
+	first := mustAcquire(t, s, "a")
+	if first.DoneTo != 0 {
+		t.Fatalf("a new scope: %+v", first)
+	}
+	old := first
+	first.DoneTo = 1 << 40
+	if err := s.RenewLease(ctx, first, ttl); err != nil {
+		t.Fatal(err)
+	}
+	if state, err := s.LookLease(ctx, scope); err != nil || state.DoneTo != 1<<40 {
+		t.Fatalf("renewed: %+v, %v", state, err)
+	}
+	produced, err := s.SetProducer(ctx, first, 1, first.Epoch+1)
+	if err != nil || produced.DoneTo != 1<<40 {
+		t.Fatalf("%+v, %v", produced, err)
+	}
+	if err := s.ReleaseLease(ctx, old); err != nil { // which is not its any more
+		t.Fatal(err)
+	}
+	produced.DoneTo++
+	if err := s.ReleaseLease(ctx, produced); err != nil {
+		t.Fatal(err)
+	}
+	if next := mustAcquire(t, s, "b"); next.DoneTo != 1<<40+1 {
+		t.Fatalf("the next one: %+v", next)
+	}
+}
+
 func TestLeaseScopesAreApart(t *testing.T) {
 	f := newFixture(t)
 	s := f.store(t)

@@ -12,6 +12,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/mysqldb"
 )
 
 func TestMigrateByAllInstancesAtOnce(t *testing.T) {
@@ -39,6 +40,33 @@ func TestMigrateByAllInstancesAtOnce(t *testing.T) {
 	err = pool.QueryRowContext(testContext(t), "SELECT (SELECT COUNT(*) FROM events_schema), (SELECT COUNT(*) FROM events_key_locks)").Scan(&versions, &buckets)
 	if err != nil || versions != len(names) || buckets != 256 {
 		t.Fatalf("%d versions are recorded, and there are %d; %d rows to lock; %v", versions, len(names), buckets, err)
+	}
+}
+
+// Tables of an older version are told from those that are missing nothing, and
+// brought up to date, also when that was cut short before.
+func TestMigrateOlderTables(t *testing.T) {
+	for _, half := range []bool{false, true} {
+		pool := rawPool(t, emptyDatabase(t))
+		first, err := fs.ReadFile(Schema, "001_outbox.sql")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, statement := range append(mysqldb.Statements(string(first)), migration.VersionTable, "INSERT INTO events_schema (version) VALUES (1)") {
+			mustExec(t, pool, statement)
+		}
+		if err := CheckSchema(testContext(t), pool); !errors.Is(err, ErrSchema) || !strings.Contains(err.Error(), "done_to") {
+			t.Errorf("before: %v", err)
+		}
+		if half {
+			mustExec(t, pool, "ALTER TABLE events_lease ADD COLUMN done_to bigint NOT NULL DEFAULT 0")
+		}
+		if err := Migrate(testContext(t), pool); err != nil {
+			t.Fatal(err)
+		}
+		if err := CheckSchema(testContext(t), pool); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -190,7 +218,7 @@ func TestFacts(t *testing.T) {
 		"lazy log":              {"8.4.2", map[string]string{"log_bin": "ON", "binlog_format": "ROW", "sync_binlog": "0"}, "", 1},
 		"small packets":         {"8.4.2", map[string]string{"max_allowed_packet": "1048576"}, "", 1},
 	} {
-		f := facts{version: c.version, increment: "1", engines: all, settings: map[string]string{
+		f := facts{version: c.version, increment: "1", engines: all, current: true, settings: map[string]string{
 			"auto_increment_increment": "1", "innodb_flush_log_at_trx_commit": "1", "max_allowed_packet": "16777216"}}
 		for setting, value := range c.settings {
 			f.settings[setting] = value

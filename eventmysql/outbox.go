@@ -93,16 +93,25 @@ func (s *store) ParkOutbox(ctx context.Context, scope string, key eventmodels.Ou
 
 // outboxStats takes the row with the smallest seq for the oldest.
 const outboxStats = `
-SELECT (SELECT COUNT(*) FROM events_outbox WHERE scope = ?),
-       (SELECT COUNT(*) FROM events_outbox_parked WHERE scope = ?),
-       COALESCE((SELECT ` + now + ` - created_at FROM events_outbox WHERE scope = ? ORDER BY seq LIMIT 1), 0)`
+SELECT counted.n, counted.first, counted.last,
+       COALESCE((SELECT seq FROM events_outbox FORCE INDEX (PRIMARY) WHERE scope = ? AND seq > ? ORDER BY seq DESC LIMIT 1), 0),
+       (SELECT COUNT(*) FROM (SELECT 1 FROM events_outbox_parked WHERE scope = ? LIMIT ?) AS parked),
+       COALESCE((SELECT ` + now + ` - created_at FROM events_outbox WHERE scope = ? AND seq = counted.first), 0)
+FROM (SELECT COUNT(*) AS n, COALESCE(MIN(seq), 0) AS first, COALESCE(MAX(seq), 0) AS last
+      FROM (SELECT seq FROM events_outbox FORCE INDEX (PRIMARY) WHERE scope = ? AND seq > ? ORDER BY seq LIMIT ?) AS limited) AS counted`
 
 // Stats implements [eventmodels.OutboxStore].
-func (s *store) Stats(ctx context.Context, scope string) (stats eventmodels.OutboxStats, err error) {
-	var micros int64
+func (s *store) Stats(ctx context.Context, scope string, doneTo int64) (stats eventmodels.OutboxStats, err error) {
+	var (
+		count  eventmodels.OutboxCount
+		micros int64
+	)
+	name := []byte(scope)
 	err = s.connections.Work(ctx, func(ctx context.Context, conn *sql.Conn) error {
-		return conn.QueryRowContext(ctx, outboxStats, []byte(scope), []byte(scope), []byte(scope)).Scan(&stats.Rows, &stats.Parked, &micros)
+		return conn.QueryRowContext(ctx, outboxStats, name, doneTo, name, eventmodels.StatsLimit, name, name, doneTo, eventmodels.StatsLimit).
+			Scan(&count.Counted, &count.First, &count.Last, &count.Highest, &stats.Parked, &micros)
 	})
+	stats.Rows = count.Rows()
 	stats.OldestAge = max(0, time.Duration(micros)*time.Microsecond)
 	return stats, explainSchema(err)
 }

@@ -343,7 +343,7 @@ func TestDeleteOutbox(t *testing.T) {
 func TestParkOutboxAndStats(t *testing.T) {
 	f := newFixture(t)
 	s := f.store(t)
-	if stats, err := s.Stats(testContext(t), scope); err != nil || stats != (eventmodels.OutboxStats{}) {
+	if stats, err := s.Stats(testContext(t), scope, 0); err != nil || stats != (eventmodels.OutboxStats{}) {
 		t.Errorf("an empty outbox: %+v, %v", stats, err)
 	}
 	old := newRow("a")
@@ -351,7 +351,7 @@ func TestParkOutboxAndStats(t *testing.T) {
 	old.Key, old.Payload = []byte{0}, []byte("\xff")
 	f.insertRows(t, old, newRow("b"))
 	key := f.outbox(t, s)[0].OutboxKey()
-	if stats, err := s.Stats(testContext(t), scope); err != nil || stats.Rows != 2 || stats.Parked != 0 || stats.OldestAge < 59*time.Minute || stats.OldestAge > 61*time.Minute {
+	if stats, err := s.Stats(testContext(t), scope, 0); err != nil || stats.Rows != 2 || stats.Parked != 0 || stats.OldestAge < 59*time.Minute || stats.OldestAge > 61*time.Minute {
 		t.Errorf("stats: %+v, %v", stats, err)
 	}
 	reason := strings.Repeat("ä", mysqldb.MaxReason) + "\xff\x00"
@@ -363,10 +363,10 @@ func TestParkOutboxAndStats(t *testing.T) {
 	if err := s.ParkOutbox(testContext(t), scope, eventmodels.OutboxKey{Seq: key.Seq + 1, ID: key.ID}, "not its id"); err != nil {
 		t.Fatal(err)
 	}
-	if stats, err := s.Stats(testContext(t), scope); err != nil || stats.Rows != 1 || stats.Parked != 1 || stats.OldestAge > time.Minute {
+	if stats, err := s.Stats(testContext(t), scope, 0); err != nil || stats.Rows != 1 || stats.Parked != 1 || stats.OldestAge > time.Minute {
 		t.Errorf("stats: %+v, %v", stats, err)
 	}
-	if stats, err := s.Stats(testContext(t), "other."); err != nil || stats != (eventmodels.OutboxStats{}) {
+	if stats, err := s.Stats(testContext(t), "other.", 0); err != nil || stats != (eventmodels.OutboxStats{}) {
 		t.Errorf("another scope: %+v, %v", stats, err)
 	}
 }

@@ -15,6 +15,7 @@ type facts struct {
 	settings  map[string]string // global, by lower-case name
 	increment string            // auto_increment_increment of the session
 	engines   map[string]string // by table
+	current   bool              // the newest column is there
 }
 
 // settingsQuery is SHOW, which passes over variables that the server's version
@@ -29,6 +30,8 @@ const tablesQuery = `SELECT table_name, engine FROM information_schema.tables WH
 // events_key_locks unless it takes locks, which then says what is missing.
 var needed = []string{"events_outbox", "events_outbox_parked", "events_lease", "events_marks"}
 
+const columnQuery = `SELECT COUNT(*) > 0 FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = 'events_lease' AND column_name = 'done_to'`
+
 func gather(ctx context.Context, conn *sql.Conn) (f facts, err error) {
 	err = conn.QueryRowContext(ctx, `SELECT VERSION(), @@SESSION.auto_increment_increment`).Scan(&f.version, &f.increment)
 	if err != nil {
@@ -37,7 +40,10 @@ func gather(ctx context.Context, conn *sql.Conn) (f facts, err error) {
 	if f.settings, err = pairs(ctx, conn, settingsQuery); err != nil {
 		return f, err
 	}
-	f.engines, err = pairs(ctx, conn, tablesQuery)
+	if f.engines, err = pairs(ctx, conn, tablesQuery); err != nil {
+		return f, err
+	}
+	err = conn.QueryRowContext(ctx, columnQuery).Scan(&f.current)
 	return f, err
 }
 
@@ -68,6 +74,9 @@ func (f *facts) err() error {
 		if _, found := f.engines[table]; !found {
 			return fmt.Errorf("%w: there is no %s that this user may see", ErrSchema, table)
 		}
+	}
+	if !f.current {
+		return fmt.Errorf("%w: events_lease has no column done_to", ErrSchema)
 	}
 	for table, engine := range f.engines {
 		if !strings.EqualFold(engine, "InnoDB") {

@@ -34,7 +34,7 @@ func TestStoreReconnects(t *testing.T) {
 			return s.DeleteOutbox(testContext(t), "other", []eventmodels.OutboxKey{row.OutboxKey()})
 		},
 		"ParkOutbox":  func() error { return s.ParkOutbox(testContext(t), "other", row.OutboxKey(), "") },
-		"Stats":       func() error { _, err := s.Stats(testContext(t), scope); return err },
+		"Stats":       func() error { _, err := s.Stats(testContext(t), scope, 0); return err },
 		"DeleteMarks": func() error { _, err := s.DeleteMarks(testContext(t), time.Hour, 10); return err },
 		"ListParked": func() error {
 			_, err := s.ListParked(testContext(t), scope, eventmodels.ParkedKey{}, 1)

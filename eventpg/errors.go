@@ -19,7 +19,7 @@ import (
 
 // ErrSchema says (errors.Is) that the database has not got the library's
 // tables, or not all of them.
-const ErrSchema eventerrors.String = "the tables of the events library are missing; run eventpg.Migrate, or apply eventpg.Schema with the migration tool of your choice"
+const ErrSchema eventerrors.String = "the tables of the events library are missing or older than it; run eventpg.Migrate, or apply eventpg.Schema with the migration tool of your choice"
 
 // SequenceCacheError says that sessions draw the numbers of outbox rows in
 // advance, which would lose the order of the events, and events.
@@ -50,6 +50,7 @@ func (e *TransactionTypeError) Error() string {
 // SQLSTATE codes and classes, see the appendix of PostgreSQL's manual.
 const (
 	codeUndefinedTable     = "42P01"
+	codeUndefinedColumn    = "42703"
 	codeSerialization      = "40001"
 	codeDeadlock           = "40P01"
 	codeLockNotAvailable   = "55P03"
@@ -144,11 +145,11 @@ func (dialect) CommitRefused(err error) bool {
 	return pgconn.SafeToRetry(err) && !errors.Is(err, pgconn.ErrConnClosed)
 }
 
-// explainSchema adds what to do to the error of a statement on a table that
-// does not exist.
+// explainSchema adds what to do to the error of a statement on a table or a
+// column that does not exist.
 func explainSchema(err error) error {
 	var answer *pgconn.PgError
-	if errors.As(err, &answer) && answer.Code == codeUndefinedTable {
+	if errors.As(err, &answer) && (answer.Code == codeUndefinedTable || answer.Code == codeUndefinedColumn) {
 		return fmt.Errorf("%w: %w", ErrSchema, err)
 	}
 	return err

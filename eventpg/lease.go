@@ -27,13 +27,13 @@ ON CONFLICT (scope) DO UPDATE SET
     expires_at  = clock_timestamp() + $4::bigint * interval '1 microsecond'
 WHERE l.cluster_id = excluded.cluster_id
   AND (l.owner = excluded.owner OR l.expires_at <= clock_timestamp())
-RETURNING epoch, producer_id`
+RETURNING epoch, producer_id, done_to`
 
 // AcquireLease implements [eventmodels.OutboxStore].
 func (s *store) AcquireLease(ctx context.Context, scope, owner, clusterID string, ttl time.Duration) (l eventmodels.Lease, held bool, err error) {
 	err = s.doLease(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		taken := eventmodels.Lease{Scope: scope, Owner: owner, ClusterID: clusterID}
-		err := conn.QueryRow(ctx, acquireLease, scope, owner, clusterID, ttl.Microseconds(), maxEpoch).Scan(&taken.Epoch, &taken.ProducerID)
+		err := conn.QueryRow(ctx, acquireLease, scope, owner, clusterID, ttl.Microseconds(), maxEpoch).Scan(&taken.Epoch, &taken.ProducerID, &taken.DoneTo)
 		if err == nil {
 			l, held = taken, true
 			return nil
@@ -69,17 +69,17 @@ WHERE scope = $1 AND owner = $2 AND epoch = $3`
 // RenewLease implements [eventmodels.OutboxStore].
 func (s *store) RenewLease(ctx context.Context, l eventmodels.Lease, ttl time.Duration) error {
 	const query = `
-UPDATE events_lease SET expires_at = clock_timestamp() + $4::bigint * interval '1 microsecond'
+UPDATE events_lease SET expires_at = clock_timestamp() + $4::bigint * interval '1 microsecond', done_to = $5
 WHERE scope = $1 AND owner = $2 AND epoch = $3`
-	return s.changeLease(ctx, query, l.Scope, l.Owner, l.Epoch, ttl.Microseconds())
+	return s.changeLease(ctx, query, l.Scope, l.Owner, l.Epoch, ttl.Microseconds(), l.DoneTo)
 }
 
 // ReleaseLease implements [eventmodels.OutboxStore].
 func (s *store) ReleaseLease(ctx context.Context, l eventmodels.Lease) error {
 	const query = `
-UPDATE events_lease SET expires_at = '-infinity'
+UPDATE events_lease SET expires_at = '-infinity', done_to = $4
 WHERE scope = $1 AND owner = $2 AND epoch = $3`
-	err := s.changeLease(ctx, query, l.Scope, l.Owner, l.Epoch)
+	err := s.changeLease(ctx, query, l.Scope, l.Owner, l.Epoch, l.DoneTo)
 	if errors.Is(err, eventmodels.ErrLeaseLost) {
 		return nil
 	}
@@ -101,8 +101,8 @@ func (s *store) changeLease(ctx context.Context, query string, args ...any) erro
 // LookLease implements [eventmodels.OutboxStore].
 func (s *store) LookLease(ctx context.Context, scope string) (state eventmodels.LeaseState, err error) {
 	err = s.doLease(ctx, func(ctx context.Context, conn *pgx.Conn) error {
-		err := conn.QueryRow(ctx, `SELECT owner, expires_at > clock_timestamp() FROM events_lease WHERE scope = $1`, scope).
-			Scan(&state.Owner, &state.Live)
+		err := conn.QueryRow(ctx, `SELECT owner, expires_at > clock_timestamp(), done_to FROM events_lease WHERE scope = $1`, scope).
+			Scan(&state.Owner, &state.Live, &state.DoneTo)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}

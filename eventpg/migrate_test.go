@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"strings"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
@@ -33,6 +34,34 @@ func TestMigrateByAllInstancesAtOnce(t *testing.T) {
 	var n int
 	if err := pool.QueryRowContext(testContext(t), "SELECT count(*) FROM events_schema").Scan(&n); err != nil || n != len(steps) {
 		t.Fatalf("%d versions are recorded (%v), and there are %d", n, err, len(steps))
+	}
+}
+
+// Tables of an older version are told from those that are missing nothing, and
+// brought up to date.
+func TestMigrateOlderTables(t *testing.T) {
+	dsn := emptySchema(t)
+	pool := rawPool(t, dsn)
+	first, err := fs.ReadFile(Schema, "001_outbox.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustExec(t, pool, versionTable)
+	mustExec(t, pool, string(first))
+	mustExec(t, pool, "INSERT INTO events_schema (version) VALUES (1)")
+	mustExec(t, pool, "INSERT INTO events_lease VALUES ($1, 'a', 5, 4711, $2, now())", scope, cluster)
+	if err := CheckSchema(testContext(t), pool); !errors.Is(err, ErrSchema) || !strings.Contains(err.Error(), "done_to") {
+		t.Errorf("before: %v", err)
+	}
+	if err := Migrate(testContext(t), pool); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckSchema(testContext(t), pool); err != nil {
+		t.Error(err)
+	}
+	var doneTo int64
+	if err := pool.QueryRowContext(testContext(t), "SELECT done_to FROM events_lease WHERE epoch = 5").Scan(&doneTo); err != nil || doneTo != 0 {
+		t.Errorf("%d, %v", doneTo, err)
 	}
 }
 

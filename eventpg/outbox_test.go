@@ -277,14 +277,14 @@ func TestDeleteOutbox(t *testing.T) {
 func TestParkOutboxAndStats(t *testing.T) {
 	f := newFixture(t)
 	s := f.store(t)
-	if stats, err := s.Stats(testContext(t), scope); err != nil || stats != (eventmodels.OutboxStats{}) {
+	if stats, err := s.Stats(testContext(t), scope, 0); err != nil || stats != (eventmodels.OutboxStats{}) {
 		t.Fatalf("empty: %+v, %v", stats, err)
 	}
 	old := newRow("old")
 	old.CreatedAt = time.Now().Add(-time.Hour)
 	f.insertRows(t, old, newRow("new"))
 	rows := f.outbox(t, s)
-	stats, err := s.Stats(testContext(t), scope)
+	stats, err := s.Stats(testContext(t), scope, 0)
 	if err != nil || stats.Rows != 2 || stats.Parked != 0 || stats.OldestAge < 59*time.Minute || stats.OldestAge > 61*time.Minute {
 		t.Fatalf("two rows: %+v, %v", stats, err)
 	}
@@ -294,7 +294,7 @@ func TestParkOutboxAndStats(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if stats, err := s.Stats(testContext(t), scope); err != nil || stats.Rows != 1 || stats.Parked != 1 || stats.OldestAge > time.Minute {
+	if stats, err := s.Stats(testContext(t), scope, 0); err != nil || stats.Rows != 1 || stats.Parked != 1 || stats.OldestAge > time.Minute {
 		t.Fatalf("one row is parked: %+v, %v", stats, err)
 	}
 	var (
@@ -313,7 +313,7 @@ func TestParkOutboxAndStats(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.insertRows(t, future)
-	if stats, err := s.Stats(testContext(t), scope); err != nil || stats.OldestAge != 0 {
+	if stats, err := s.Stats(testContext(t), scope, 0); err != nil || stats.OldestAge != 0 {
 		t.Fatalf("of the future: %+v, %v", stats, err)
 	}
 }
@@ -350,4 +350,73 @@ func TestReadOutboxByWeight(t *testing.T) {
 	if page, err := s.ReadOutbox(testContext(t), eventmodels.OutboxRead{Scope: scope, Limit: 100, MaxBytes: 1}); err != nil || len(page.Rows) != 1 || !page.Cut {
 		t.Errorf("a row that is larger than the page: %d rows, %v", len(page.Rows), err)
 	}
+}
+
+// A read says which transactions run, and returns nothing once one of those has
+// ended that it was told to watch.
+func TestReadOutboxWatchesBlockers(t *testing.T) {
+	f := newFixture(t)
+	s := f.store(t)
+	read := func(blockers ...uint64) eventmodels.OutboxPage {
+		t.Helper()
+		page, err := s.ReadOutbox(testContext(t), eventmodels.OutboxRead{Scope: scope, Blockers: blockers, Limit: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return page
+	}
+	for _, commit := range []bool{true, false} {
+		tx, err := f.pool.BeginTx(testContext(t), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tx.Rollback()
+		var xid uint64
+		mustExec(t, tx, "SAVEPOINT s")
+		if err := tx.QueryRowContext(testContext(t), "SELECT pg_current_xact_id()").Scan(&xid); err != nil {
+			t.Fatal(err)
+		}
+		f.insertRows(t, newRow("a")) // ends above xid, so that xmax is
+		page := read()
+		if !slices.Contains(page.Running, xid) || page.Xmax <= xid || page.Xmin > xid || page.Drawn <= xid || len(page.Rows) == 0 {
+			t.Fatalf("%d runs: %+v", xid, page)
+		}
+		if page = read(xid); page.Ended || len(page.Rows) == 0 {
+			t.Fatalf("%d still runs: %+v", xid, page)
+		}
+		if commit {
+			err = tx.Commit()
+		} else {
+			err = tx.Rollback()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if page = read(xid-1, xid); !page.Ended || len(page.Rows) > 0 {
+			t.Fatalf("%d has ended: %+v", xid, page)
+		}
+		if page = read(); page.Ended || len(page.Rows) == 0 || slices.Contains(page.Running, xid) {
+			t.Fatalf("nobody is watched: %+v", page)
+		}
+	}
+}
+
+// Above a limit rows are not counted one by one.
+func TestStatsOfManyRows(t *testing.T) {
+	f := newFixture(t)
+	s := f.store(t)
+	const rows = eventmodels.StatsLimit + eventmodels.StatsLimit/2
+	mustExec(t, f.admin, "INSERT INTO events_outbox (scope, id, topic, created_at) SELECT $1, gen_random_uuid(), 'a', now() FROM generate_series(1, $2)", scope, rows)
+	check := func(doneTo, want int64) {
+		t.Helper()
+		if stats, err := s.Stats(testContext(t), scope, doneTo); err != nil || stats.Rows != want {
+			t.Errorf("above %d: %+v, %v; want %d rows", doneTo, stats, err, want)
+		}
+	}
+	check(0, rows)
+	mustExec(t, f.admin, "DELETE FROM events_outbox WHERE seq % 2 = 0 AND seq <= 50000")
+	check(50_000, rows-50_000)
+	check(49_998, rows-50_000+1)
+	mustExec(t, f.admin, "DELETE FROM events_outbox WHERE seq % 2 = 0")
+	check(0, rows/2)
 }

@@ -20,6 +20,7 @@ SELECT current_setting('server_version_num')::integer,
        coalesce((SELECT string_agg(t, ', ')
                  FROM unnest(ARRAY['events_outbox', 'events_outbox_parked', 'events_lease', 'events_marks']) AS t
                  WHERE to_regclass(t) IS NULL), ''),
+       EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('events_lease') AND attname = 'done_to'),
        coalesce(q.seqcache, 1), coalesce(q.seqincrement, 1)
 FROM (SELECT 1) AS one
 LEFT JOIN pg_sequence AS q ON q.seqrelid = (
@@ -33,11 +34,12 @@ type schemaFacts struct {
 	version          int64
 	searched         string
 	missing          string
+	current          bool // the newest column is there
 	cache, increment int64
 }
 
 func (f *schemaFacts) columns() []any {
-	return []any{&f.version, &f.searched, &f.missing, &f.cache, &f.increment}
+	return []any{&f.version, &f.searched, &f.missing, &f.current, &f.cache, &f.increment}
 }
 
 func (f *schemaFacts) err() error {
@@ -46,6 +48,9 @@ func (f *schemaFacts) err() error {
 	}
 	if f.missing != "" {
 		return fmt.Errorf("%w: %s not found in the schemas %s", ErrSchema, f.missing, strings.Trim(f.searched, "{}"))
+	}
+	if !f.current {
+		return fmt.Errorf("%w: events_lease has no column done_to", ErrSchema)
 	}
 	if f.cache != 1 || f.increment < 1 {
 		return &SequenceCacheError{Cache: f.cache, Increment: f.increment}

@@ -68,7 +68,7 @@ func TestStoreReconnects(t *testing.T) {
 			_, err := s.DiscardParked(testContext(t), "other", []uuid.UUID{row.ID})
 			return err
 		},
-		"Stats":       func() error { _, err := s.Stats(testContext(t), scope); return err },
+		"Stats":       func() error { _, err := s.Stats(testContext(t), scope, 0); return err },
 		"DeleteMarks": func() error { _, err := s.DeleteMarks(testContext(t), time.Hour, 10); return err },
 		"Wake":        func() error { return s.Wake(testContext(t), scope) },
 	} {
@@ -243,7 +243,7 @@ func TestStoreTakesOverNewCredentials(t *testing.T) {
 	l := mustAcquire(t, s, "a")
 	rows := f.outbox(t, s)
 	_, marksErr := s.DeleteMarks(testContext(t), 0, 10)
-	_, statsErr := s.Stats(testContext(t), scope)
+	_, statsErr := s.Stats(testContext(t), scope, 0)
 	_, producerErr := s.SetProducer(testContext(t), l, 1, 1)
 	err = errors.Join(s.ParkOutbox(testContext(t), scope, rows[0].OutboxKey(), "x"), s.DeleteOutbox(testContext(t), scope, []eventmodels.OutboxKey{rows[0].OutboxKey()}),
 		s.Wake(testContext(t), scope), marksErr, statsErr, producerErr)
@@ -324,7 +324,7 @@ func TestPlans(t *testing.T) {
 		for i := range lo {
 			lo[i], hi[i] = int64(10_000_000*i), int64(10_000_000*i+1_000_000)
 		}
-		text := plan(name, readOutbox, scope, lo, hi, int64(0), int64(5), []string{})
+		text := plan(name, readOutbox, scope, lo, hi, int64(0), int64(5), []string{}, []uint64{})
 		if strings.Contains(text, "rows=20000") {
 			t.Errorf("%s: reads everything\n%s", name, text)
 		}

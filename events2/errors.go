@@ -11,7 +11,7 @@ import (
 
 // ErrSchema says (errors.Is) that the database has not got the library's
 // tables, or not all of them.
-const ErrSchema eventerrors.String = "the tables of the events library are missing; run events2.Migrate (or Open with WithMigrate), or apply events2.Schema with the migration tool of your choice"
+const ErrSchema eventerrors.String = "the tables of the events library are missing or older than it; run events2.Migrate (or Open with WithMigrate), or apply events2.Schema with the migration tool of your choice"
 
 // DriverError says that a *sql.DB does not use github.com/go-sql-driver/mysql.
 type DriverError = mysqldb.DriverError
@@ -52,10 +52,10 @@ func (dialect) CommitRefused(err error) bool {
 	return !away[mysqldb.Number(err)] && mysqldb.CommitRefused(err)
 }
 
-// explainSchema adds what to do to the error of a statement on a table that
-// does not exist.
+// explainSchema adds what to do to the error of a statement on a table or a
+// column that does not exist.
 func explainSchema(err error) error {
-	if mysqldb.Number(err) == mysqldb.NumNoTable {
+	if n := mysqldb.Number(err); n == mysqldb.NumNoTable || n == mysqldb.NumNoColumn {
 		return fmt.Errorf("%w: %w", ErrSchema, err)
 	}
 	return err

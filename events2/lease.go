@@ -25,8 +25,8 @@ UPDATE events_lease SET
     expires_at  = ` + now + ` + ?
 WHERE scope = ? AND cluster_id IN ('', ?) AND (owner = ? OR expires_at <= ` + now + `)`,
 	Read: `
-SELECT owner, cluster_id, epoch, producer_id, expires_at > ` + now + ` FROM events_lease WHERE scope = ?`,
+SELECT owner, cluster_id, epoch, producer_id, done_to, expires_at > ` + now + ` FROM events_lease WHERE scope = ?`,
 	SetProducer: `UPDATE events_lease SET producer_id = ?, epoch = ?, expires_at = expires_at + 1 WHERE scope = ? AND owner = ? AND epoch = ?`,
-	Renew:       `UPDATE events_lease SET expires_at = ` + now + ` + ? WHERE scope = ? AND owner = ? AND epoch = ?`,
-	Release:     `UPDATE events_lease SET expires_at = 0 WHERE scope = ? AND owner = ? AND epoch = ?`,
+	Renew:       `UPDATE events_lease SET expires_at = ` + now + ` + ?, done_to = ? WHERE scope = ? AND owner = ? AND epoch = ?`,
+	Release:     `UPDATE events_lease SET expires_at = 0, done_to = ? WHERE scope = ? AND owner = ? AND epoch = ?`,
 }

@@ -80,22 +80,37 @@ func (s *store) ParkOutbox(ctx context.Context, scope string, key eventmodels.Ou
 
 // The row with the smallest seq is taken for the oldest.
 const (
-	countOutbox = `SELECT COUNT(*) FROM events_outbox WHERE scope = ?`
-	countParked = `SELECT COUNT(*) FROM events_outbox_parked WHERE scope = ?`
-	oldestAge   = `SELECT ` + now + ` - created_at FROM events_outbox WHERE scope = ? ORDER BY seq LIMIT 1`
+	countOutbox = `SELECT COUNT(*), COALESCE(MIN(seq), 0), COALESCE(MAX(seq), 0) FROM (SELECT seq FROM events_outbox WHERE scope = ? AND seq > ? ORDER BY seq LIMIT ?) AS counted`
+	highestSeq  = `SELECT seq FROM events_outbox WHERE scope = ? AND seq > ? ORDER BY seq DESC LIMIT 1`
+	countParked = `SELECT COUNT(*) FROM (SELECT 1 FROM events_outbox_parked WHERE scope = ? LIMIT ?) AS counted`
+	oldestAge   = `SELECT ` + now + ` - created_at FROM events_outbox WHERE scope = ? AND seq > ? ORDER BY seq LIMIT 1`
 )
 
 // Stats implements [eventmodels.OutboxStore].
-func (s *store) Stats(ctx context.Context, scope string) (stats eventmodels.OutboxStats, err error) {
-	var micros int64
+func (s *store) Stats(ctx context.Context, scope string, doneTo int64) (stats eventmodels.OutboxStats, err error) {
+	var (
+		count  eventmodels.OutboxCount
+		micros int64
+	)
+	name, limit := []byte(scope), eventmodels.StatsLimit
 	err = s.connections.Work(ctx, func(ctx context.Context, conn *sql.Conn) error {
-		for query, into := range map[string]*int64{countOutbox: &stats.Rows, countParked: &stats.Parked, oldestAge: &micros} {
-			if err := conn.QueryRowContext(ctx, query, []byte(scope)).Scan(into); err != nil && err != sql.ErrNoRows {
+		for _, q := range []struct {
+			query string
+			args  []any
+			into  []any
+		}{
+			{countOutbox, []any{name, doneTo, limit}, []any{&count.Counted, &count.First, &count.Last}},
+			{highestSeq, []any{name, doneTo}, []any{&count.Highest}},
+			{countParked, []any{name, limit}, []any{&stats.Parked}},
+			{oldestAge, []any{name, doneTo}, []any{&micros}},
+		} {
+			if err := conn.QueryRowContext(ctx, q.query, q.args...).Scan(q.into...); err != nil && err != sql.ErrNoRows {
 				return fmt.Errorf("describe the outbox: %w", err)
 			}
 		}
 		return nil
 	})
+	stats.Rows = count.Rows()
 	stats.OldestAge = max(0, time.Duration(micros)*time.Microsecond)
 	return stats, explainSchema(err)
 }

@@ -12,6 +12,8 @@ const countTables = `SELECT COUNT(*) FROM information_schema.tables WHERE table_
 
 const tableCount = 6
 
+const findColumn = `SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = 'events_lease' AND column_name = 'done_to'`
+
 // checkSchema is CheckSchema on a connection.
 func checkSchema(ctx context.Context, conn *sql.Conn) error {
 	var n int
@@ -20,6 +22,12 @@ func checkSchema(ctx context.Context, conn *sql.Conn) error {
 	}
 	if n < tableCount {
 		return fmt.Errorf("%w: the database has %d of %d", ErrSchema, n, tableCount)
+	}
+	if err := conn.QueryRowContext(ctx, findColumn).Scan(&n); err != nil {
+		return err
+	}
+	if n == 0 {
+		return fmt.Errorf("%w: events_lease has no column done_to", ErrSchema)
 	}
 	return nil
 }

@@ -130,7 +130,7 @@ func exerciseAll(t *testing.T, pool *sql.DB) {
 		t.Fatalf("%d discarded, %v", n, err)
 	}
 	must(s.DeleteOutbox(ctx, scope, []eventmodels.OutboxKey{page.Rows[2].OutboxKey()}))
-	stats, err := s.Stats(ctx, scope)
+	stats, err := s.Stats(ctx, scope, 0)
 	if err != nil || stats.Rows != 1 || stats.Parked != 0 {
 		t.Fatalf("%+v, %v", stats, err)
 	}

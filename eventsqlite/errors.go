@@ -19,7 +19,7 @@ import (
 const (
 	// ErrSchema says (errors.Is) that the database has not got the library's
 	// tables, or not all of them.
-	ErrSchema eventerrors.String = "the tables of the events library are missing; run eventsqlite.Migrate (or Open with WithMigrate), or apply eventsqlite.Schema with the migration tool of your choice"
+	ErrSchema eventerrors.String = "the tables of the events library are missing or older than it; run eventsqlite.Migrate (or Open with WithMigrate), or apply eventsqlite.Schema with the migration tool of your choice"
 	// ErrInMemory says (errors.Is) that a database has no file.
 	ErrInMemory eventerrors.String = `the SQLite database is in memory, where its connections cannot share it; use a file, or eventsqlite.Open with the path ":memory:", which makes a temporary one`
 )

@@ -20,6 +20,7 @@ type leaseRow struct {
 	owner, clusterID string
 	epoch            int16
 	producerID       int64
+	doneTo           int64
 	expiresAt        int64
 }
 
@@ -29,8 +30,8 @@ func (r *leaseRow) live(now time.Time) bool { return r.expiresAt > micros(now) }
 // readLease returns sql.ErrNoRows for a scope that nobody has relayed yet.
 func readLease(ctx context.Context, db rowQueryer, scope string) (leaseRow, error) {
 	var r leaseRow
-	err := db.QueryRowContext(ctx, `SELECT owner, cluster_id, epoch, producer_id, expires_at FROM events_lease WHERE scope = ?`, scope).
-		Scan(&r.owner, &r.clusterID, &r.epoch, &r.producerID, &r.expiresAt)
+	err := db.QueryRowContext(ctx, `SELECT owner, cluster_id, epoch, producer_id, done_to, expires_at FROM events_lease WHERE scope = ?`, scope).
+		Scan(&r.owner, &r.clusterID, &r.epoch, &r.producerID, &r.doneTo, &r.expiresAt)
 	return r, err
 }
 
@@ -63,7 +64,7 @@ func acquireLease(ctx context.Context, tx *sql.Tx, want eventmodels.Lease, ttl t
 	case is.owner != want.Owner && is.live(now):
 		return eventmodels.Lease{Owner: is.owner}, false, nil
 	}
-	want.Epoch, want.ProducerID = is.epoch+1, is.producerID
+	want.Epoch, want.ProducerID, want.DoneTo = is.epoch+1, is.producerID, is.doneTo
 	if is.epoch >= maxEpoch {
 		want.Epoch, want.ProducerID = 0, -1
 	}
@@ -88,13 +89,13 @@ func (s *store) SetProducer(ctx context.Context, l eventmodels.Lease, producerID
 // RenewLease implements [eventmodels.OutboxStore].
 func (s *store) RenewLease(ctx context.Context, l eventmodels.Lease, ttl time.Duration) error {
 	return s.updateLease(ctx, l, func(now time.Time) (string, []any) {
-		return `expires_at = ?`, []any{micros(now.Add(ttl))}
+		return `expires_at = ?, done_to = ?`, []any{micros(now.Add(ttl)), l.DoneTo}
 	})
 }
 
 // ReleaseLease implements [eventmodels.OutboxStore].
 func (s *store) ReleaseLease(ctx context.Context, l eventmodels.Lease) error {
-	err := s.updateLease(ctx, l, func(time.Time) (string, []any) { return `expires_at = ?`, []any{0} })
+	err := s.updateLease(ctx, l, func(time.Time) (string, []any) { return `expires_at = 0, done_to = ?`, []any{l.DoneTo} })
 	if errors.Is(err, eventmodels.ErrLeaseLost) {
 		return nil // somebody else's is not released
 	}
@@ -132,5 +133,5 @@ func (s *store) LookLease(ctx context.Context, scope string) (eventmodels.LeaseS
 	if err != nil {
 		return eventmodels.LeaseState{}, err
 	}
-	return eventmodels.LeaseState{Owner: row.owner, Live: row.live(time.Now())}, nil
+	return eventmodels.LeaseState{Owner: row.owner, Live: row.live(time.Now()), DoneTo: row.doneTo}, nil
 }

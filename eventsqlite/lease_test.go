@@ -52,25 +52,26 @@ func TestLease(t *testing.T) {
 		if err != nil || first.ProducerID != 4711 || first.Epoch != 0 {
 			t.Fatalf("%+v, %v", first, err)
 		}
-		// renewed, it lives longer
+		// renewed, it lives longer, and says how far its holder has got
+		first.DoneTo = 77
 		time.Sleep(ttl - time.Second)
 		if err := a.RenewLease(ctx, first, ttl); err != nil {
 			t.Error(err)
 		}
 		time.Sleep(ttl - time.Millisecond)
-		look(eventmodels.LeaseState{Owner: "a", Live: true})
+		look(eventmodels.LeaseState{Owner: "a", Live: true, DoneTo: 77})
 		if _, held := acquire(b, "b"); held {
 			t.Error("a live lease was taken")
 		}
 		time.Sleep(time.Millisecond)
-		look(eventmodels.LeaseState{Owner: "a", Live: false})
+		look(eventmodels.LeaseState{Owner: "a", Live: false, DoneTo: 77})
 		// expired and not taken, it can be renewed
 		if err := a.RenewLease(ctx, first, ttl); err != nil {
 			t.Error(err)
 		}
 		time.Sleep(ttl)
 		second, held := acquire(b, "b")
-		if !held || second.Epoch != 1 || second.ProducerID != 4711 {
+		if !held || second.Epoch != 1 || second.ProducerID != 4711 || second.DoneTo != 77 {
 			t.Errorf("%+v, %v", second, held)
 		}
 		for name, err := range map[string]error{
@@ -84,7 +85,7 @@ func TestLease(t *testing.T) {
 		if err := a.ReleaseLease(ctx, first); err != nil {
 			t.Error(err)
 		}
-		look(eventmodels.LeaseState{Owner: "b", Live: true})
+		look(eventmodels.LeaseState{Owner: "b", Live: true, DoneTo: 77})
 
 		// the owner's own, again, has a new epoch
 		third, held := acquire(b, "b")
@@ -94,10 +95,11 @@ func TestLease(t *testing.T) {
 		if err := b.RenewLease(ctx, second, ttl); !errors.Is(err, eventmodels.ErrLeaseLost) {
 			t.Errorf("the old epoch was renewed: %v", err)
 		}
+		third.DoneTo++
 		if err := b.ReleaseLease(ctx, third); err != nil {
 			t.Error(err)
 		}
-		look(eventmodels.LeaseState{Owner: "b", Live: false})
+		look(eventmodels.LeaseState{Owner: "b", Live: false, DoneTo: 78})
 		if l, held := acquire(a, "a"); !held || l.Epoch != 3 {
 			t.Errorf("%+v, %v", l, held)
 		}

@@ -45,7 +45,7 @@ func TestMigrateFromManyGoroutines(t *testing.T) {
 	if err := CheckSchema(context.Background(), db); err != nil {
 		t.Error(err)
 	}
-	if n := value[int](t, db, `SELECT count(*) FROM events_schema`); n != 1 {
+	if n := value[int](t, db, `SELECT count(*) FROM events_schema`); n != 2 {
 		t.Errorf("%d migrations were recorded", n)
 	}
 }
@@ -94,7 +94,7 @@ func TestSchemaForOtherTools(t *testing.T) {
 	if err := Migrate(ctx, raw); err == nil || !strings.Contains(err.Error(), "001_outbox.sql") {
 		t.Error(err)
 	}
-	mustExec(t, raw, `CREATE TABLE events_schema (version INTEGER PRIMARY KEY, applied_at INTEGER); INSERT INTO events_schema VALUES (1, 0)`)
+	mustExec(t, raw, `CREATE TABLE events_schema (version INTEGER PRIMARY KEY, applied_at INTEGER); INSERT INTO events_schema VALUES (1, 0), (2, 0)`)
 	if err := Migrate(ctx, raw); err != nil {
 		t.Error(err)
 	}

@@ -168,21 +168,25 @@ func (s *store) ParkOutbox(ctx context.Context, scope string, key eventmodels.Ou
 }
 
 // Stats implements [eventmodels.OutboxStore].
-func (s *store) Stats(ctx context.Context, scope string) (eventmodels.OutboxStats, error) {
+func (s *store) Stats(ctx context.Context, scope string, doneTo int64) (eventmodels.OutboxStats, error) {
 	var (
 		stats  eventmodels.OutboxStats
+		count  eventmodels.OutboxCount
 		oldest sql.NullInt64
 	)
 	err := whileBusy(ctx, func() error {
 		return s.db.QueryRowContext(ctx, `SELECT
-			(SELECT count(*) FROM events_outbox WHERE scope = ?1),
-			(SELECT count(*) FROM events_outbox_parked WHERE scope = ?1),
-			(SELECT created_at FROM events_outbox WHERE scope = ?1 ORDER BY seq LIMIT 1)`, scope).
-			Scan(&stats.Rows, &stats.Parked, &oldest)
+			count(*), coalesce(min(seq), 0), coalesce(max(seq), 0),
+			coalesce((SELECT seq FROM events_outbox WHERE scope = ?1 AND seq > ?2 ORDER BY seq DESC LIMIT 1), 0),
+			(SELECT count(*) FROM (SELECT 1 FROM events_outbox_parked WHERE scope = ?1 LIMIT ?3)),
+			(SELECT created_at FROM events_outbox WHERE scope = ?1 AND seq > ?2 ORDER BY seq LIMIT 1)
+			FROM (SELECT seq FROM events_outbox WHERE scope = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3)`, scope, doneTo, eventmodels.StatsLimit).
+			Scan(&count.Counted, &count.First, &count.Last, &count.Highest, &stats.Parked, &oldest)
 	})
 	if err != nil {
 		return eventmodels.OutboxStats{}, err
 	}
+	stats.Rows = count.Rows()
 	if oldest.Valid {
 		stats.OldestAge = max(time.Since(time.UnixMicro(oldest.Int64)), 0)
 	}

@@ -272,14 +272,14 @@ func TestParkAndStats(t *testing.T) {
 	db := openTest(t)
 	s := openTestStore(t, db)
 	ctx := context.Background()
-	if stats, err := s.Stats(ctx, testScope); err != nil || stats != (eventmodels.OutboxStats{}) {
+	if stats, err := s.Stats(ctx, testScope, 0); err != nil || stats != (eventmodels.OutboxStats{}) {
 		t.Errorf("%+v, %v", stats, err)
 	}
 	old := event("a", "1")
 	old.row.CreatedAt = time.Now().Add(-time.Hour)
 	produce(t, db, old, event("a", "2"), event("a", "3"))
 	rows := readAll(t, s, testScope)
-	if stats, err := s.Stats(ctx, testScope); err != nil || stats.Rows != 3 || stats.Parked != 0 || stats.OldestAge < time.Hour || stats.OldestAge > 2*time.Hour {
+	if stats, err := s.Stats(ctx, testScope, 0); err != nil || stats.Rows != 3 || stats.Parked != 0 || stats.OldestAge < time.Hour || stats.OldestAge > 2*time.Hour {
 		t.Errorf("%+v, %v", stats, err)
 	}
 	if err := s.ParkOutbox(ctx, testScope, eventmodels.OutboxKey{Seq: rows[0].Seq, ID: rows[1].ID}, "wrong"); err != nil {
@@ -290,7 +290,7 @@ func TestParkAndStats(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if stats, err := s.Stats(ctx, testScope); err != nil || stats.Rows != 2 || stats.Parked != 1 || stats.OldestAge > time.Minute {
+	if stats, err := s.Stats(ctx, testScope, 0); err != nil || stats.Rows != 2 || stats.Parked != 1 || stats.OldestAge > time.Minute {
 		t.Errorf("%+v, %v", stats, err)
 	}
 	if reason := value[string](t, db.Unwrap(), `SELECT error FROM events_outbox_parked WHERE id = ?`, rows[0].ID.String()); reason != "too large" {
@@ -300,7 +300,7 @@ func TestParkAndStats(t *testing.T) {
 	future.row.CreatedAt = time.Now().Add(time.Hour)
 	mustExec(t, db.Unwrap(), `DELETE FROM events_outbox`)
 	produce(t, db, future)
-	if stats, err := s.Stats(ctx, testScope); err != nil || stats.OldestAge != 0 {
+	if stats, err := s.Stats(ctx, testScope, 0); err != nil || stats.OldestAge != 0 {
 		t.Errorf("%+v, %v", stats, err)
 	}
 }

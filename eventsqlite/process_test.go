@@ -117,7 +117,7 @@ func TestMigrateFromTwoProcesses(t *testing.T) {
 		for _, c := range children {
 			c.wait(t)
 		}
-		if n := value[int](t, openRaw(t, path), `SELECT count(*) FROM events_schema`); n != 1 {
+		if n := value[int](t, openRaw(t, path), `SELECT count(*) FROM events_schema`); n != 2 {
 			t.Errorf("%d migrations were recorded", n)
 		}
 	}

@@ -89,6 +89,10 @@ CREATE ROWSTORE TABLE IF NOT EXISTS events_marks (
     KEY events_marks_done_at (done_at)
 );
 
+-- Nothing of the scope with this seq or a smaller one is in the outbox, or will
+-- be: who relays next does not look there. 0: not known of any.
+ALTER TABLE events_lease ADD COLUMN done_to bigint NOT NULL DEFAULT 0;
+
 COMMIT;
 
 DELETE FROM events_marks WHERE k IN (?) AND done_at < TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6)) - ?;
@@ -117,14 +121,16 @@ INSERT INTO events_outbox (scope, seq, id, topic, `key`, headers, payload, creat
 
 SELECT 1;
 
-SELECT COUNT(*) FROM events_outbox WHERE scope = ?;
+SELECT COUNT(*) FROM (SELECT 1 FROM events_outbox_parked WHERE scope = ? LIMIT ?) AS counted;
 
-SELECT COUNT(*) FROM events_outbox_parked WHERE scope = ?;
+SELECT COUNT(*) FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = 'events_lease' AND column_name = 'done_to';
 
 SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name IN
 	('events_outbox', 'events_seqs', 'events_key_locks', 'events_outbox_parked', 'events_lease', 'events_marks');
 
-SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6)) - created_at FROM events_outbox WHERE scope = ? ORDER BY seq LIMIT 1;
+SELECT COUNT(*), COALESCE(MIN(seq), 0), COALESCE(MAX(seq), 0) FROM (SELECT seq FROM events_outbox WHERE scope = ? AND seq > ? ORDER BY seq LIMIT ?) AS counted;
+
+SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6)) - created_at FROM events_outbox WHERE scope = ? AND seq > ? ORDER BY seq LIMIT 1;
 
 SELECT k FROM events_marks WHERE done_at < TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6)) - ? ORDER BY done_at LIMIT ?;
 
@@ -132,7 +138,9 @@ SELECT k FROM events_marks WHERE k IN (?, ?) AND token = ?;
 
 SELECT n FROM events_seqs WHERE scope = ?;
 
-SELECT owner, cluster_id, epoch, producer_id, expires_at > TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6)) FROM events_lease WHERE scope = ?;
+SELECT owner, cluster_id, epoch, producer_id, done_to, expires_at > TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6)) FROM events_lease WHERE scope = ?;
+
+SELECT seq FROM events_outbox WHERE scope = ? AND seq > ? ORDER BY seq DESC LIMIT 1;
 
 SELECT seq, id, topic, `key`, COALESCE(OCTET_LENGTH(payload), 0), created_at, error, parked_at FROM events_outbox_parked WHERE scope = ? AND (parked_at < ? OR parked_at = ? AND (seq < ? OR seq = ? AND id < ?)) ORDER BY parked_at DESC, seq DESC, id DESC LIMIT ?;
 
@@ -156,9 +164,9 @@ UPDATE events_lease SET
     expires_at  = TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6)) + ?
 WHERE scope = ? AND cluster_id IN ('', ?) AND (owner = ? OR expires_at <= TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6)));
 
-UPDATE events_lease SET expires_at = 0 WHERE scope = ? AND owner = ? AND epoch = ?;
+UPDATE events_lease SET expires_at = 0, done_to = ? WHERE scope = ? AND owner = ? AND epoch = ?;
 
-UPDATE events_lease SET expires_at = TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6)) + ? WHERE scope = ? AND owner = ? AND epoch = ?;
+UPDATE events_lease SET expires_at = TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6)) + ?, done_to = ? WHERE scope = ? AND owner = ? AND epoch = ?;
 
 UPDATE events_lease SET producer_id = ?, epoch = ?, expires_at = expires_at + 1 WHERE scope = ? AND owner = ? AND epoch = ?;
 

@@ -61,14 +61,47 @@
 //	      a read returns 2; its snapshot has the xmax 11. The gap 1 is noticed
 //	      the next read has the xmin 11: 11 has been reached, and G still runs
 //
+// # Quiet gaps
+//
+// A transaction that runs for hours keeps all gaps open that were noticed since
+// it began, and looking at them costs: PostgreSQL keeps the index entries of all
+// that was deleted since, and a read that passes over a gap steps over each of
+// them. But what can fill these gaps is this transaction alone. A read has
+// looked at them and not found them, in a snapshot in which every transaction
+// below their horizon had ended, but for those few that it names
+// (pg_snapshot_xip, complete up to its xmax). Those that had ended have filled
+// nothing; so as long as the others run, a gap stays as it is.
+//
+// So a gap becomes quiet, and those transactions its blockers. A question leaves
+// quiet gaps out and names their blockers, and the read finds out, in its own
+// snapshot, whether one of them has ended:
+//
+//	if a transaction of q.Blockers has ended in the snapshot of the read:
+//		nothing is returned but that; the next question has all gaps
+//
+// An earlier answer to the same would not do: the transaction could have
+// committed between it and the read, and what was drawn after that would
+// overtake it. With the same snapshot, a read that leaves quiet gaps out returns
+// exactly what one would that asks for them.
+//
+// Only transactions that have run for some pages become blockers. Others end
+// before the next read, which would then be made in vain.
+//
 // # Taking over
 //
 // A relay that has not been the one to read so far knows nothing about the
 // gaps. It starts with [Set.Reset] of 0: all of the table is above the hint,
 // what is skipped becomes a gap, and the gaps close by the same proof. The same
-// goes for a relay that has lost its connection, and for a full scan as a
-// safety net; rows that are still being sent are then returned again, and the
-// relay passes over them.
+// goes for a relay that has lost its connection. Rows that are still being sent
+// are then returned again, and the relay passes over them.
+//
+// It may start higher, at a seq below which the one before it has left nothing:
+// at or below its [Set.Floor], and below every row that it has read and that is
+// still in the table. Nothing can appear at or below a Floor: what is not
+// above the hint was either seen, or was a gap and has closed by proof. And
+// rows that were seen come back neither, since a seq is drawn once. So this
+// stays true for ever after it was true once, and may be told to whoever
+// comes later, however late.
 //
 // The package has no goroutine, clock, network or logger. A Set must not be
 // used by several goroutines at once.

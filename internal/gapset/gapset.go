@@ -13,9 +13,14 @@ type Range struct{ Lo, Hi int64 }
 
 // A Question is what the next read has to look at: all of it, in one snapshot.
 type Question struct {
-	// Gaps are ordered, disjoint, and do not touch each other. The slice
-	// belongs to the Set and is valid until the next Ask.
+	// Gaps are ordered, disjoint, and do not touch each other; without the
+	// quiet ones. The slice belongs to the Set and is valid until the next Ask.
 	Gaps []Range
+	// Blockers are the xids of the transactions that alone can fill a quiet
+	// gap; none if there is no such gap. If one of them has ended in the read's
+	// snapshot the read must not return anything but that; see [Page.Ended].
+	// The slice belongs to the Set and is valid until the next Observe.
+	Blockers []uint64
 	// Above: the rows with a greater seq are asked for, too. No gap lies
 	// above it.
 	Above int64
@@ -33,6 +38,10 @@ type Page struct {
 	// not complete, only what lies at or below its last seq has been looked
 	// at.
 	Complete bool
+	// Ended says that the read has returned nothing, since one of the
+	// question's blockers had ended in its snapshot: the next question has all
+	// the gaps.
+	Ended bool
 	// Proof of the snapshot with which the page was read.
 	Proof Proof
 }
@@ -67,6 +76,18 @@ type Set struct {
 	// Their horizons do not decrease. Those that have none (unproven) are
 	// therefore the last ones, and those that can close the first.
 	gaps []gap
+
+	// The first quiet gaps are those that only a transaction of blockers can
+	// fill: a read has looked at them, and has not found them, in a snapshot in
+	// which all the other transactions below their horizon had ended. blockers
+	// is in order, and empty exactly if quiet is 0. Gaps that are quiet are
+	// neither asked for nor changed.
+	quiet    int
+	blockers []uint64
+
+	// sample are the xids that ran some pages ago; pages counts those since.
+	sample []uint64
+	pages  int
 
 	// size is the number of seqs in gaps.
 	size int64
@@ -116,16 +137,39 @@ func (s *Set) Reset(hint int64) {
 	s.hint = max(hint, 0)
 	s.gaps = s.gaps[:0]
 	s.size = 0
+	s.wake()
 	s.changed()
+}
+
+// Floor returns the highest seq up to which everything has been looked at, and
+// nothing will appear.
+func (s *Set) Floor() int64 {
+	if len(s.gaps) > 0 {
+		return s.gaps[0].Lo - 1
+	}
+	return s.hint
+}
+
+// Looked reports whether a read has looked at seq, so that no row with it can
+// appear any more.
+func (s *Set) Looked(seq int64) bool {
+	if seq > s.hint {
+		return false
+	}
+	i := s.find(s.gaps, seq)
+	return i == len(s.gaps) || seq < s.gaps[i].Lo
 }
 
 // Ask returns what the next read has to look at.
 func (s *Set) Ask() Question {
 	if !s.current {
-		s.asked = s.Ranges(s.asked[:0])
+		s.asked = s.asked[:0]
+		for _, g := range s.gaps[s.quiet:] {
+			s.asked = append(s.asked, g.Range)
+		}
 		s.current = true
 	}
-	return Question{Gaps: s.asked, Above: s.hint, turn: s.turn}
+	return Question{Gaps: s.asked, Blockers: s.blockers, Above: s.hint, turn: s.turn}
 }
 
 // Observe takes the page that answers q. Everything on the page is new, and is
@@ -137,6 +181,11 @@ func (s *Set) Ask() Question {
 func (s *Set) Observe(q Question, p Page) (Change, error) {
 	if q.turn != s.turn {
 		return Change{}, ErrStale
+	}
+	if p.Ended {
+		s.wake()
+		s.changed()
+		return Change{}, nil
 	}
 	below, err := s.check(p.Seqs)
 	if err != nil {
@@ -151,6 +200,7 @@ func (s *Set) Observe(q Question, p Page) (Change, error) {
 	s.prove(p.Proof.horizon)
 	c.Noticed = s.advance(p.Seqs[below:])
 	c.Closed = s.close(covered(p), p.Proof.ended)
+	s.hush(covered(p), p.Proof)
 	s.changed()
 	return c, nil
 }
@@ -177,7 +227,7 @@ func (s *Set) changed() {
 // check verifies that seqs answer the current question, and returns how many of
 // them lie at or below the hint.
 func (s *Set) check(seqs []int64) (below int, err error) {
-	at := 0 // no gap before this one can have the next seq
+	at := s.quiet // no gap before this one can have the next seq
 	for i, seq := range seqs {
 		if i > 0 && seq <= seqs[i-1] {
 			return 0, fmt.Errorf("gapset: the read returned seq %d after %d; it must return each row once, in the order of seq", seq, seqs[i-1])
@@ -208,7 +258,7 @@ func (s *Set) fill(seqs []int64) {
 
 	// The gaps from the first seq on are written anew: a seq in the middle
 	// of a gap makes two of it.
-	first := s.find(s.gaps, seqs[0])
+	first := s.find(s.gaps, seqs[0]) // not a quiet one
 	s.spare = append(s.spare[:0], s.gaps[first:]...)
 	s.gaps = s.gaps[:first]
 	for i, g := range s.spare {
@@ -263,6 +313,9 @@ func (s *Set) advance(seqs []int64) (noticed int64) {
 // close removes the gaps that lie at or below covered and whose horizon ended
 // has reached.
 func (s *Set) close(covered int64, ended uint64) (closed int64) {
+	if s.quiet > 0 {
+		return 0 // a transaction below the first gap's horizon runs
+	}
 	n := 0
 	for n < len(s.gaps) && s.gaps[n].horizon <= ended && s.gaps[n].Hi <= covered {
 		closed += s.gaps[n].Hi - s.gaps[n].Lo + 1

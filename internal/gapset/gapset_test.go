@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +66,14 @@ func checkInvariants(t *testing.T, s *Set) {
 		}
 		if i > 0 && s.gaps[i-1].horizon > g.horizon {
 			t.Fatalf("the horizon of gap %v is above that of %v", s.gaps[i-1], g)
+		}
+	}
+	if s.quiet > len(s.gaps) || (s.quiet == 0) != (len(s.blockers) == 0) || !slices.IsSorted(s.blockers) {
+		t.Fatalf("%d of %d gaps are quiet, blocked by %v", s.quiet, len(s.gaps), s.blockers)
+	}
+	for _, g := range s.gaps[:s.quiet] {
+		if g.horizon == unproven {
+			t.Fatalf("gap %v is quiet and has no horizon", g)
 		}
 	}
 	if s.Size() != size || s.Len() != len(s.gaps) {

@@ -19,6 +19,10 @@ type Proof struct {
 	// ended closes the gaps, of those that the read has covered, whose
 	// horizon it has reached. Zero: none.
 	ended uint64
+	// running are the xids that ran in the snapshot, all those below next that
+	// did; next is 0 if that is not known.
+	running []uint64
+	next    uint64
 }
 
 // XID is the proof of PostgreSQL. xmin is pg_snapshot_xmin of the snapshot with
@@ -32,6 +36,15 @@ type Proof struct {
 // package's documentation.
 func XID(xmin, drawn uint64) Proof {
 	return Proof{horizon: drawn, ended: xmin}
+}
+
+// Running adds to a proof of PostgreSQL which transactions ran in the snapshot:
+// xids, in order, are pg_snapshot_xip of it, and xmax is pg_snapshot_xmax, below
+// which there are no others. Proofs with it keep gaps quiet that wait for a
+// transaction which runs for long, see the package's documentation.
+func (p Proof) Running(xids []uint64, xmax uint64) Proof {
+	p.running, p.next = xids, xmax
+	return p
 }
 
 // Clock is the proof of a backend that has none: a gap closes when it has been

@@ -71,6 +71,7 @@ func (db *database) end(i int, commit bool) {
 type snapshot struct {
 	seqs       []int64 // visible, and not deleted, in order
 	xmin, xmax uint64
+	running    []uint64 // those below xmax, in order
 }
 
 func (db *database) snapshot() snapshot {
@@ -78,7 +79,11 @@ func (db *database) snapshot() snapshot {
 	s.xmin = s.xmax // as GetSnapshotData: what runs above xmax is not looked at
 	for _, tx := range db.running {
 		s.xmin = min(s.xmin, tx.xid)
+		if tx.xid < s.xmax {
+			s.running = append(s.running, tx.xid)
+		}
 	}
+	slices.Sort(s.running)
 	for seq, row := range db.rows {
 		if row.committed != 0 && !row.deleted {
 			s.seqs = append(s.seqs, seq)
@@ -90,6 +95,11 @@ func (db *database) snapshot() snapshot {
 
 // read answers q, with at most limit rows.
 func (s snapshot) read(q Question, limit int) (p Page) {
+	for _, xid := range q.Blockers {
+		if !slices.Contains(s.running, xid) {
+			return Page{Ended: true}
+		}
+	}
 	gaps := q.Gaps
 	for _, seq := range s.seqs {
 		for len(gaps) > 0 && gaps[0].Hi < seq {
@@ -114,7 +124,7 @@ func (s snapshot) read(q Question, limit int) (p Page) {
 // deleted; it knows what it has in flight.
 func FuzzTransactions(f *testing.F) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 20 {
+	for range 100 {
 		input := make([]byte, 0, 800)
 		for range 200 {
 			input = binary.LittleEndian.AppendUint32(input, r.Uint32())
@@ -122,7 +132,7 @@ func FuzzTransactions(f *testing.F) {
 		f.Add(input)
 	}
 	f.Fuzz(func(t *testing.T, input []byte) {
-		for _, backend := range []string{"xid", "clock", "serial"} {
+		for _, backend := range []string{"xid", "running", "clock", "serial"} {
 			runTransactions(t, input, backend)
 		}
 	})
@@ -182,6 +192,9 @@ func runTransactions(t *testing.T, input []byte, backend string) {
 		case "xid":
 			draw()
 			page.Proof = XID(snap.xmin, drawn)
+		case "running":
+			draw()
+			page.Proof = XID(snap.xmin, drawn).Running(snap.running, snap.xmax)
 		case "clock":
 			page.Proof = Clock(clock, patience)
 		case "serial":
@@ -235,7 +248,7 @@ func runTransactions(t *testing.T, input []byte, backend string) {
 	for len(db.running) > 0 {
 		db.end(0, len(db.running)%2 == 0)
 	}
-	for range 3 {
+	for range 4 {
 		clock = clock.Add(patience)
 		for more := true; more; {
 			n := len(seen)

@@ -18,19 +18,21 @@ import (
 // Error numbers of the servers; see the error references of MySQL, MariaDB
 // and SingleStore. Those from 2000 on are a client's, which proxies pass on.
 const (
-	NumNoTable       = 1146
-	numDenied        = 1045
-	numDeniedDB      = 1044
-	numNoDatabase    = 1049
-	numNoSavepoint   = 1305
-	numLockTimeout   = 1205
-	numLocksFull     = 1206 // no memory for more locks
-	numDeadlock      = 1213
-	numErrorDuring   = 1180 // an error during COMMIT
-	numShutdown      = 1053
-	numInterrupted   = 1317
-	numConnKilled    = 1927 // MariaDB
-	numClusterUnsure = 1047 // Galera: not ready
+	NumNoTable         = 1146
+	NumNoColumn        = 1054
+	NumDuplicateColumn = 1060
+	numDenied          = 1045
+	numDeniedDB        = 1044
+	numNoDatabase      = 1049
+	numNoSavepoint     = 1305
+	numLockTimeout     = 1205
+	numLocksFull       = 1206 // no memory for more locks
+	numDeadlock        = 1213
+	numErrorDuring     = 1180 // an error during COMMIT
+	numShutdown        = 1053
+	numInterrupted     = 1317
+	numConnKilled      = 1927 // MariaDB
+	numClusterUnsure   = 1047 // Galera: not ready
 )
 
 // conflicts have rolled the transaction back, or are a wait that was bounded.

@@ -26,10 +26,10 @@ type Leases struct {
 type LeaseStatements struct {
 	First       string // scope: the row, as one that nobody has
 	Acquire     string // owner, cluster id, microseconds, scope, cluster id, owner: no row is changed if another has it
-	Read        string // scope: owner, cluster id, epoch, producer id, whether it is live
+	Read        string // scope: owner, cluster id, epoch, producer id, done to, whether it is live
 	SetProducer string // producer id, epoch, scope, owner, epoch: the row counts as changed in any case
-	Renew       string // microseconds, scope, owner, epoch
-	Release     string // scope, owner, epoch
+	Renew       string // microseconds, done to, scope, owner, epoch
+	Release     string // done to, scope, owner, epoch
 }
 
 // leaseRow is a row of events_lease.
@@ -37,12 +37,13 @@ type leaseRow struct {
 	owner, clusterID string
 	epoch            int16
 	producerID       int64
+	doneTo           int64
 	live             bool
 }
 
 // query returns sql.ErrNoRows for a scope that nobody has relayed yet.
 func (l *Leases) query(ctx context.Context, conn *sql.Conn, scope string) (r leaseRow, err error) {
-	err = conn.QueryRowContext(ctx, l.Statements.Read, []byte(scope)).Scan(&r.owner, &r.clusterID, &r.epoch, &r.producerID, &r.live)
+	err = conn.QueryRowContext(ctx, l.Statements.Read, []byte(scope)).Scan(&r.owner, &r.clusterID, &r.epoch, &r.producerID, &r.doneTo, &r.live)
 	return r, err
 }
 
@@ -68,7 +69,7 @@ func (l *Leases) AcquireLease(ctx context.Context, scope, owner, clusterID strin
 		// An owner acquires on one goroutine: the epoch is still that of this
 		// acquisition, if nobody else has taken the lease since.
 		case changed > 0 && row.owner == owner:
-			taken = eventmodels.Lease{Scope: scope, Owner: owner, ClusterID: clusterID, Epoch: row.epoch, ProducerID: row.producerID}
+			taken = eventmodels.Lease{Scope: scope, Owner: owner, ClusterID: clusterID, Epoch: row.epoch, ProducerID: row.producerID, DoneTo: row.doneTo}
 			held = true
 		case row.clusterID != "" && row.clusterID != clusterID:
 			return &eventmodels.ClusterMismatchError{Scope: scope, Recorded: row.clusterID, Connected: clusterID}
@@ -94,12 +95,12 @@ func (l *Leases) SetProducer(ctx context.Context, lease eventmodels.Lease, produ
 
 // RenewLease implements [eventmodels.OutboxStore].
 func (l *Leases) RenewLease(ctx context.Context, lease eventmodels.Lease, ttl time.Duration) error {
-	return l.changeLease(ctx, lease, l.Statements.Renew, ttl.Microseconds())
+	return l.changeLease(ctx, lease, l.Statements.Renew, ttl.Microseconds(), lease.DoneTo)
 }
 
 // ReleaseLease implements [eventmodels.OutboxStore].
 func (l *Leases) ReleaseLease(ctx context.Context, lease eventmodels.Lease) error {
-	err := l.changeLease(ctx, lease, l.Statements.Release)
+	err := l.changeLease(ctx, lease, l.Statements.Release, lease.DoneTo)
 	if errors.Is(err, eventmodels.ErrLeaseLost) {
 		return nil // somebody else's is not released
 	}
@@ -126,7 +127,7 @@ func (l *Leases) LookLease(ctx context.Context, scope string) (state eventmodels
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
-		state = eventmodels.LeaseState{Owner: row.owner, Live: row.live}
+		state = eventmodels.LeaseState{Owner: row.owner, Live: row.live, DoneTo: row.doneTo}
 		return err
 	})
 	return state, l.Explain(err)

@@ -15,7 +15,8 @@ import (
 // A Migration is the schema of a backend.
 type Migration struct {
 	// Schema has the files, whose names begin with their number. Statements
-	// end with a semicolon at the end of a line, and can be repeated: a
+	// end with a semicolon at the end of a line, and can be repeated (that a
+	// column is there already is no error): a
 	// server of this kind commits before and after each of them, so that what
 	// was begun is not undone when the process ends in the middle.
 	Schema fs.FS
@@ -84,7 +85,9 @@ func (m Migration) apply(ctx context.Context, conn *sql.Conn, steps []step) erro
 			continue
 		}
 		for _, statement := range Statements(s.sql) {
-			if _, err := conn.ExecContext(ctx, statement); err != nil {
+			// A column that is there already was added by another process, or
+			// by one that was cut short.
+			if _, err := conn.ExecContext(ctx, statement); err != nil && Number(err) != NumDuplicateColumn {
 				return fmt.Errorf("apply %s: %w", s.name, err)
 			}
 		}
