@@ -48,6 +48,9 @@ func mediaTypeOf(contentType string) string {
 func codecFor(contentType string) Codec {
 	mediaType := ContentTypeJSON
 	if contentType != "" && contentType != ContentTypeJSON {
+		if c, ok := codecs.Load(contentType); ok { // as it was registered
+			return c.(Codec)
+		}
 		mediaType = mediaTypeOf(contentType)
 	}
 	if c, ok := codecs.Load(mediaType); ok {

@@ -78,10 +78,16 @@ type Message struct {
 
 // decodeMessage makes the typed event of a message.
 func decodeMessage[E any](m *Message) (Event[E], error) {
-	e := Event[E]{
+	// What a codec gets a pointer to is allocated: the payload alone.
+	payload := new(E)
+	if err := decodePayload(m, payload); err != nil {
+		return Event[E]{}, err
+	}
+	return Event[E]{
 		Topic:         m.Topic,
 		Key:           m.Key,
 		Data:          m.Data,
+		Payload:       *payload,
 		Headers:       m.Headers,
 		Timestamp:     m.Timestamp,
 		ID:            m.ID,
@@ -97,9 +103,5 @@ func decodeMessage[E any](m *Message) (Event[E], error) {
 		Attempt:       m.Attempt,
 		Partition:     m.Partition,
 		Offset:        m.Offset,
-	}
-	if err := decodePayload(m, &e.Payload); err != nil {
-		return Event[E]{}, err
-	}
-	return e, nil
+	}, nil
 }

@@ -17,7 +17,8 @@ type envelope map[string]json.RawMessage
 // isStructured says whether a content type is that of the structured mode,
 // in whatever event format.
 func isStructured(contentType string) bool {
-	return strings.HasPrefix(mediaType(contentType), structuredPrefix)
+	t := strings.TrimSpace(contentType)
+	return len(t) >= len(structuredPrefix) && strings.EqualFold(t[:len(structuredPrefix)], structuredPrefix)
 }
 
 // readStructured reads the value of a structured record into m and returns
@@ -68,22 +69,22 @@ func (e envelope) read(m *eventmodels.Message, r *kafka.Record, contentType stri
 	if reason != "" {
 		return reason
 	}
-	event := eventmodels.Message{
-		Key: m.Key, Data: data, Headers: m.Headers, Timestamp: r.Timestamp, ContentType: contentType, Partition: r.Partition, Offset: r.Offset,
-	}
+	event := eventmodels.Message{Data: data, Headers: m.Headers, Timestamp: r.Timestamp, Partition: r.Partition, Offset: r.Offset}
 	maps.DeleteFunc(event.Headers, func(name string, _ []string) bool { return strings.HasPrefix(name, headerPrefix) })
+	a := attributes{contentType: []byte(contentType)}
 	for name, raw := range e {
 		if name == "data" || name == "data_base64" || name == "datacontenttype" || isNull(raw) {
 			continue
 		}
 		value := e.text(name)
-		if !setAttribute(&event, headerPrefix+name, []byte(value)) {
+		if !a.set(headerPrefix+name, []byte(value)) {
 			if event.Headers == nil {
 				event.Headers = make(map[string][]string)
 			}
 			event.Headers[headerPrefix+name] = []string{value}
 		}
 	}
+	(&Decoder{}).read(&event, r.Key, &a)
 	*m = event
 	return ""
 }
