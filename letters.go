@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/deadletter"
 	"github.com/seed46dd6f11/events/internal/delivery"
@@ -42,25 +40,21 @@ type groupLetters struct {
 	topics map[kafka.WireTopic]bool
 	// handlers of the engine for them, without those of the application.
 	handlers []*delivery.Handler
-	metrics  map[deadletter.EngineHandler]letterMetrics
 }
 
 // openLetters makes what the letters of a group's handlers need. runs is what
 // each of the handlers runs.
 func (l *LibraryNoDB) openLetters(client *kafka.Client, group string, handlers []*registeredHandler, runs map[*registeredHandler]runFunc, slots slotsOf) *groupLetters {
 	g := &groupLetters{
-		index:   deadletter.NewIndex(client),
-		topics:  make(map[kafka.WireTopic]bool),
-		metrics: make(map[deadletter.EngineHandler]letterMetrics),
+		index:  deadletter.NewIndex(client),
+		topics: make(map[kafka.WireTopic]bool),
 	}
 	g.reader = deadletter.NewReader(g.index, l.logger(), l.topicOf)
 	byTopic := make(map[string][]*registeredHandler)
 	written := make(map[string]bool)
 	for _, h := range handlers {
 		if h.deadLetter {
-			wire := l.wireTopic(h.topic)
-			g.topics[wire] = true
-			g.metrics[deadletter.EngineHandler{Topic: wire, Name: h.name}] = newLetterMetrics(h.name, h.topic, h.topic)
+			g.topics[l.wireTopic(h.topic)] = true
 			continue
 		}
 		byTopic[h.topic] = append(byTopic[h.topic], h)
@@ -149,9 +143,8 @@ func (g *groupLetters) add(h *registeredHandler, target *deadletter.Handler, slo
 	g.handlers = append(g.handlers, &delivery.Handler{
 		Name: e.Name, PausedAs: h.name, Topic: letterTopic, WireTopic: e.Topic, BaseTopic: h.topic, OnFailure: onFailure,
 		Timeout: h.timeout, NoRetry: true, Concurrency: concurrency, QueueDepth: defaultLetterQueue, Backoff: h.backoff,
-		Places: places, Slots: slots.letters, Run: g.reader.Run(target),
+		Places: places, Slots: slots.letters, Run: g.reader.Run(target), Metrics: newLetterMetrics(h.group, h.name, h.topic, letterTopic),
 	})
-	g.metrics[e] = newLetterMetrics(h.name, h.topic, letterTopic)
 	return e
 }
 
@@ -161,10 +154,9 @@ func (g *groupLetters) addOthers(identity mark.Handler, wire kafka.WireTopic, le
 	e := deadletter.EngineHandler{Topic: wire, Name: "(other handlers)"}
 	g.handlers = append(g.handlers, &delivery.Handler{
 		Name: e.Name, Topic: letterTopic, WireTopic: wire, BaseTopic: identity.BaseTopic, OnFailure: eventmodels.OnFailureBlock,
-		QueueDepth: defaultLetterQueue, Slots: slots.letters,
+		QueueDepth: defaultLetterQueue, Slots: slots.letters, Metrics: newLetterMetrics(identity.Group, e.Name, identity.BaseTopic, letterTopic),
 		Run: g.reader.Others(identity, func(handler string) bool { return known[handler] }),
 	})
-	g.metrics[e] = newLetterMetrics(e.Name, identity.BaseTopic, letterTopic)
 }
 
 // wireTopics are the dead-letter topics that the engine consumes.
@@ -180,13 +172,13 @@ func (g *groupLetters) wireTopics() []kafka.WireTopic {
 
 // decode lets records of dead-letter topics through that cannot be decoded:
 // some carry no event, and of the others it is found out when they run.
-func (g *groupLetters) decode(decode func(*kafka.Record) (*eventmodels.Message, error)) func(*kafka.Record) (*eventmodels.Message, error) {
-	return func(r *kafka.Record) (*eventmodels.Message, error) {
-		m, err := decode(r)
-		if g.topics[kafka.WireTopic(r.Topic)] {
+func (g *groupLetters) decode(decode func(*kafka.Record, *eventmodels.Message) error) func(*kafka.Record, *eventmodels.Message) error {
+	return func(r *kafka.Record, into *eventmodels.Message) error {
+		err := decode(r, into)
+		if err != nil && g.topics[kafka.WireTopic(r.Topic)] {
 			err = nil
 		}
-		return m, err
+		return err
 	}
 }
 
@@ -203,105 +195,6 @@ func (g *groupLetters) runForLetters(h *registeredHandler, run runFunc) runFunc 
 			success.Inc()
 		}
 	})
-}
-
-// letterMetrics are those that the engine feeds for a handler of a dead-letter
-// topic. What it passes over is neither run nor a success; the reader counts
-// these.
-type letterMetrics struct {
-	errors, panics         prometheus.Counter
-	overdue, queued, depth *gaugePart
-	longest, slot          *gaugePart
-}
-
-func newLetterMetrics(name, topic, letterTopic string) letterMetrics {
-	return letterMetrics{
-		errors:  HandlerErrorCounts.WithLabelValues(name, topic),
-		panics:  HandlerPanicCounts.WithLabelValues(name, topic),
-		longest: sharedLongest.part(name, letterTopic),
-		overdue: sharedOverdue.part(name, letterTopic),
-		queued:  sharedActiveDemand.part(name, letterTopic),
-		slot:    sharedActiveLimit.part(name, letterTopic),
-		depth:   sharedQueueDemand.part(name, letterTopic),
-	}
-}
-
-func (m *letterMetrics) sample(s delivery.HandlerStats, now time.Time) {
-	longest := 0.0
-	if !s.OldestStart.IsZero() {
-		longest = now.Sub(s.OldestStart).Seconds()
-	}
-	m.longest.set(longest)
-	m.overdue.set(float64(s.Overdue))
-	m.queued.set(float64(s.Queued))
-	m.slot.set(oneIf(s.WaitsForSlot))
-	m.depth.set(float64(s.Backlog))
-}
-
-// observer is o, but for the handlers and topics of dead letters.
-func (g *groupLetters) observer(o delivery.Observer, group, prefix string) delivery.Observer {
-	of := func(h *delivery.Handler) (letterMetrics, bool) {
-		m, ok := g.metrics[deadletter.EngineHandler{Topic: h.WireTopic, Name: h.Name}]
-		return m, ok
-	}
-	consumed, acked := make(map[string]prometheus.Counter), make(map[string]prometheus.Observer)
-	for wire := range g.topics {
-		topic := string(wire[len(prefix):])
-		consumed[topic] = ConsumeCounts.WithLabelValues(topic, group)
-		acked[topic] = AckLatency.WithLabelValues(topic, group)
-	}
-	letters := o
-	letters.Consumed = func(topic string, r *kafka.Record, m *eventmodels.Message) {
-		if c := consumed[topic]; c != nil {
-			c.Inc()
-			return
-		}
-		o.Consumed(topic, r, m)
-	}
-	letters.Acked = func(topic string, d time.Duration) {
-		if a := acked[topic]; a != nil {
-			a.Observe(d.Seconds())
-			return
-		}
-		o.Acked(topic, d)
-	}
-	letters.Ran = func(h *delivery.Handler, d time.Duration) {
-		if _, ok := of(h); !ok {
-			o.Ran(h, d)
-		}
-	}
-	letters.Succeeded = func(h *delivery.Handler) {
-		if _, ok := of(h); !ok {
-			o.Succeeded(h)
-		}
-	}
-	letters.Failed = func(h *delivery.Handler, err error) {
-		if m, ok := of(h); ok {
-			m.errors.Inc()
-			return
-		}
-		o.Failed(h, err)
-	}
-	letters.Panicked = func(h *delivery.Handler) {
-		if m, ok := of(h); ok {
-			m.panics.Inc()
-			return
-		}
-		o.Panicked(h)
-	}
-	letters.Sampled = func(stats []delivery.HandlerStats) {
-		now := time.Now()
-		others := make([]delivery.HandlerStats, 0, len(stats))
-		for _, s := range stats {
-			if m, ok := of(s.Handler); ok {
-				m.sample(s, now)
-			} else {
-				others = append(others, s)
-			}
-		}
-		o.Sampled(others)
-	}
-	return letters
 }
 
 // instanceName names this process in letters.

@@ -6,10 +6,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-
-	"github.com/seed46dd6f11/events/eventmodels"
-	"github.com/seed46dd6f11/events/internal/delivery"
-	"github.com/seed46dd6f11/events/internal/kafka"
 )
 
 // Metrics of all Libraries of the process, in Prometheus's default registry.
@@ -165,100 +161,4 @@ func oneIf(b bool) float64 {
 		return 1
 	}
 	return 0
-}
-
-// observer feeds the metrics of a group. What belongs to a handler is looked
-// up once.
-func (l *LibraryNoDB) observer(group string, handlers []*registeredHandler) delivery.Observer {
-	type counters struct {
-		success, errors, panics prometheus.Counter
-		latency                 prometheus.Observer
-		overdue, queued, depth  *gaugePart
-		longest, slot, full     *gaugePart
-		batches, batchQueue     *gaugePart // nil: no batch handler
-	}
-	type key struct{ name, topic string }
-	byHandler := make(map[key]counters)
-	type topicCounters struct {
-		consumed          prometheus.Counter
-		ack, transmission prometheus.Observer
-	}
-	byTopic := make(map[string]topicCounters)
-	demand := sharedGroupDemand.part(group)
-	limit := sharedGroupLimit.part(group)
-	for _, h := range handlers {
-		c := counters{
-			success: HandlerSuccessCounts.WithLabelValues(h.name, h.topic),
-			errors:  HandlerErrorCounts.WithLabelValues(h.name, h.topic),
-			panics:  HandlerPanicCounts.WithLabelValues(h.name, h.topic),
-			latency: HandlerLatency.WithLabelValues(h.name, h.topic),
-			longest: sharedLongest.part(h.name, h.topic),
-			overdue: sharedOverdue.part(h.name, h.topic),
-			queued:  sharedActiveDemand.part(h.name, h.topic),
-			slot:    sharedActiveLimit.part(h.name, h.topic),
-			depth:   sharedQueueDemand.part(h.name, h.topic),
-			full:    sharedQueueLimit.part(h.name, h.topic),
-		}
-		if h.batches {
-			c.batches = sharedBatches.part(h.name)
-			c.batchQueue = sharedBatchQueue.part(h.name)
-		}
-		byHandler[key{h.name, h.topic}] = c
-		byTopic[h.topic] = topicCounters{
-			consumed:     ConsumeCounts.WithLabelValues(h.topic, group),
-			ack:          AckLatency.WithLabelValues(h.topic, group),
-			transmission: TransmissionLatency.WithLabelValues(h.topic, group),
-		}
-	}
-	of := func(h *delivery.Handler) counters { return byHandler[key{h.Name, h.Topic}] }
-	return delivery.Observer{
-		Consumed: func(topic string, _ *kafka.Record, m *eventmodels.Message) {
-			t := byTopic[topic]
-			t.consumed.Inc()
-			if m != nil {
-				t.transmission.Observe(time.Since(m.Timestamp).Seconds())
-			}
-		},
-		Acked:     func(topic string, d time.Duration) { byTopic[topic].ack.Observe(d.Seconds()) },
-		Ran:       func(h *delivery.Handler, d time.Duration) { of(h).latency.Observe(d.Seconds()) },
-		Succeeded: func(h *delivery.Handler) { of(h).success.Inc() },
-		Failed:    func(h *delivery.Handler, _ error) { of(h).errors.Inc() },
-		Panicked:  func(h *delivery.Handler) { of(h).panics.Inc() },
-		Dropped:   func(*delivery.Handler) { ErrorCounts.WithLabelValues("event-discarded").Inc() },
-		Overdue:   func(*delivery.Handler) { ErrorCounts.WithLabelValues("handler-overdue").Inc() },
-		Committed: func(_ int, err error) {
-			if err != nil {
-				ErrorCounts.WithLabelValues("commit").Inc()
-			}
-		},
-		Sampled: func(stats []delivery.HandlerStats) {
-			now := time.Now()
-			waiting, held := make(map[string]int), false
-			for _, s := range stats {
-				c := of(s.Handler)
-				longest := 0.0
-				if !s.OldestStart.IsZero() {
-					longest = now.Sub(s.OldestStart).Seconds()
-				}
-				c.longest.set(longest)
-				c.overdue.set(float64(s.Overdue))
-				c.queued.set(float64(s.Queued))
-				c.depth.set(float64(s.Backlog))
-				c.full.set(oneIf(s.QueueFull))
-				c.slot.set(oneIf(s.WaitsForSlot))
-				waiting[s.Handler.Topic] = s.Backlog // the same for all handlers of a topic
-				held = held || s.QueueFull && s.Backlog > 0
-				if c.batches != nil {
-					c.batches.set(float64(s.Runs))
-					c.batchQueue.set(float64(s.Queued))
-				}
-			}
-			all := 0
-			for _, n := range waiting {
-				all += n
-			}
-			demand.set(float64(all))
-			limit.set(oneIf(held))
-		},
-	}
 }

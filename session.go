@@ -61,8 +61,8 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 		runs[h] = l.intercepted(h.name, l.traced(group, l.wireTopic(h.topic), h.bind()))
 	}
 	letters := l.openLetters(client, group, handlers, runs, slots)
-	cfg.Decode = letters.decode(l.decode)
-	cfg.Observer = letters.observer(l.observer(group, handlers), group, l.settings.prefix)
+	cfg.Decode = letters.decode(l.decoder())
+	cfg.Observer = observer(group)
 	cfg.Limits.Shutdown = l.settings.shutdownLimit
 	if group == "" {
 		cfg.Slots = slots.broadcast
@@ -89,6 +89,7 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 			Ordering: h.ordering, Batch: batch, Atomic: h.kind == kindExactlyOnce, Places: places, Run: runs[h],
 		}
 		if h.deadLetter {
+			e.Metrics = newLetterMetrics(group, h.name, h.topic, h.topic)
 			e.Run, e.Batch = letters.runForLetters(h, runs[h]), 0
 			if e.QueueDepth == 0 {
 				e.QueueDepth = defaultLetterQueue
@@ -96,6 +97,8 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 			if group != "" {
 				e.Slots = slots.letters
 			}
+		} else {
+			e.Metrics = newHandlerMetrics(group, h)
 		}
 		cfg.Handlers = append(cfg.Handlers, e)
 	}
@@ -255,11 +258,14 @@ func (l *LibraryNoDB) traced(group string, topic kafka.WireTopic, run func(conte
 	}
 }
 
-// decode makes the message of a record.
-func (l *LibraryNoDB) decode(r *kafka.Record) (*eventmodels.Message, error) {
-	m, err := cloudevents.Decode(r)
-	m.Topic = l.topicOf(kafka.WireTopic(r.Topic))
-	return &m, err
+// decoder returns what makes the message of a record.
+func (l *LibraryNoDB) decoder() func(*kafka.Record, *eventmodels.Message) error {
+	read := cloudevents.NewDecoder()
+	return func(r *kafka.Record, into *eventmodels.Message) error {
+		err := read.Decode(r, into)
+		into.Topic = l.topicOf(kafka.WireTopic(r.Topic))
+		return err
+	}
 }
 
 // healthy asks the servers that a verdict depends on.

@@ -140,11 +140,11 @@ func TestUndecodableInABatch(t *testing.T) {
 	for _, atomic := range []bool{false, true} {
 		bubble(t, func(t *testing.T) {
 			f := newFixture(t)
-			f.cfg.Decode = func(r *kafka.Record) (*eventmodels.Message, error) {
+			f.cfg.Decode = func(r *kafka.Record, into *eventmodels.Message) error {
 				if r.Offset%10 == 5 {
-					return nil, errTest
+					return errTest
 				}
-				return decode(r)
+				return decode(r, into)
 			}
 			h, calls := f.handleBatch("invoice", "orders", 10, func(_ context.Context, ms []*eventmodels.Message) error {
 				crowd(ms)

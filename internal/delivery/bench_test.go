@@ -43,15 +43,14 @@ func (s *endless) Commit(context.Context, map[kafka.TopicPartition]kafka.Offset)
 func BenchmarkDelivery(b *testing.B) {
 	for _, handlers := range []int{1, 3} {
 		b.Run(fmt.Sprintf("handlers=%d", handlers), func(b *testing.B) {
-			m := &eventmodels.Message{ID: "1"}
 			var handled atomic.Int64
 			done := make(chan struct{})
 			total := int64(b.N * handlers)
 			cfg := Config{
 				Group: "billing", Slots: NewSlots(20),
-				Decode: func(*kafka.Record) (*eventmodels.Message, error) {
-					copied := *m
-					return &copied, nil
+				Decode: func(_ *kafka.Record, into *eventmodels.Message) error {
+					into.ID = "1"
+					return nil
 				},
 			}
 			for i := range handlers {

@@ -65,6 +65,8 @@ type Handler struct {
 	QueueDepth int
 	// Backoff is the wait between attempts. Zero is 1 s to 30 s.
 	Backoff backoff.Schedule
+	// Metrics is what the Observer wants to find with the handler.
+	Metrics any
 	// Run handles messages, at least one and at most Batch. It gets a context
 	// with the latest of their deadlines; timeouts, panics and retries are the
 	// engine's. Positions in an eventmodels.BatchError are those in ms. ms is
@@ -90,8 +92,9 @@ type Config struct {
 	// What depends on the handler is filled in afterwards. With an error the
 	// event takes each handler's OnFailure without being tried again
 	// (errors.Is ErrDecode, whatever Decode returned), and the handler is not
-	// called. It is called once per record, by many goroutines.
-	Decode func(*kafka.Record) (*eventmodels.Message, error)
+	// called. It is called by many goroutines, and may be called again for a
+	// record.
+	Decode func(r *kafka.Record, into *eventmodels.Message) error
 	// Fault says whose fault a handler's error is. nil: always the event's.
 	Fault func(error) eventmodels.Fault
 	// Healthy asks whether the database and the brokers answer. It is asked

@@ -181,12 +181,12 @@ func TestUndecodableEventTakesOnFailure(t *testing.T) {
 			var failed error
 			var decoded atomic.Int32
 			f.cfg.Observer.Failed = func(_ *Handler, err error) { failed = err }
-			f.cfg.Decode = func(r *kafka.Record) (*eventmodels.Message, error) {
+			f.cfg.Decode = func(r *kafka.Record, into *eventmodels.Message) error {
 				decoded.Add(1)
 				if r.Offset == 1 {
 					panic("bad header")
 				}
-				return decode(r)
+				return decode(r, into)
 			}
 			f.handle("invoice", "orders", nil).OnFailure = onFailure
 			tp := at("orders", 0)

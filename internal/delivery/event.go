@@ -24,8 +24,11 @@ type event struct {
 	// left is how many deliveries have no final verdict. Guarded by the lock.
 	left int
 
+	// decoding is done when the record has been decoded for the first time:
+	// err says then why it cannot be. message is kept if several handlers are
+	// to get it.
 	decoding sync.Once
-	message  *eventmodels.Message // nil if it cannot be decoded
+	message  *eventmodels.Message
 	err      error
 
 	// first is the delivery to the topic's first handler, which is the only
@@ -142,48 +145,62 @@ func (d *delivery) renew() {
 	d.alone = false
 }
 
-// decode makes the message, once for all deliveries of the event.
-func (v *event) decode(cfg *Config) (*eventmodels.Message, error) {
+// decode makes the message that one attempt hands to its handler. Each attempt
+// and each handler has its own, to do with as it likes; the data is shared. The
+// record is decoded once for all handlers of the topic, and once more when the
+// only one tries it again.
+func (v *event) decode(cfg *Config, into *eventmodels.Message, now time.Time) error {
+	first := false
 	v.decoding.Do(func() {
-		v.message, v.err = safelyDecode(cfg, v.record)
-		if v.err != nil && !errors.Is(v.err, eventmodels.ErrDecode) {
-			v.err = fmt.Errorf("%w: %w", eventmodels.ErrDecode, v.err)
+		first = true
+		decoded := into
+		if v.err = safelyDecode(cfg, v.record, into); v.err != nil {
+			decoded = nil
+		} else if len(v.p.topic.handlers) > 1 {
+			v.message = copyOf(into)
 		}
 		if cfg.Observer.Consumed != nil {
-			cfg.Observer.Consumed(v.first.h.Topic, v.record, v.message)
+			cfg.Observer.Consumed(v.first.h.Handler, v.record, decoded, now)
 		}
 	})
-	return v.message, v.err
+	switch {
+	case v.err != nil || first:
+		return v.err
+	case v.message != nil:
+		*into = *copyOf(v.message)
+		return nil
+	}
+	return safelyDecode(cfg, v.record, into)
 }
 
-func safelyDecode(cfg *Config, record *kafka.Record) (m *eventmodels.Message, err error) {
+// copyOf returns a message with headers of its own.
+func copyOf(m *eventmodels.Message) *eventmodels.Message {
+	copied := *m
+	copied.Headers = maps.Clone(m.Headers)
+	return &copied
+}
+
+// safelyDecode leaves nothing in a message that cannot be decoded.
+func safelyDecode(cfg *Config, record *kafka.Record, into *eventmodels.Message) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
-			m, err = nil, &PanicError{Value: value, Stack: debug.Stack()}
+			err = &PanicError{Value: value, Stack: debug.Stack()}
+		}
+		if err == nil {
+			return
+		}
+		*into = eventmodels.Message{}
+		if !errors.Is(err, eventmodels.ErrDecode) {
+			err = fmt.Errorf("%w: %w", eventmodels.ErrDecode, err)
 		}
 	}()
-	m, err = cfg.Decode(record)
-	if err == nil && m == nil {
-		err = errors.New("no message")
-	}
-	if err != nil {
-		m = nil
-	}
-	return m, err
+	return cfg.Decode(record, into)
 }
 
-// messageFor makes the message that this attempt hands to the handler. Each
-// attempt and each handler has its own; the data is shared.
-func (d *delivery) messageFor(cfg *Config) (*eventmodels.Message, error) {
-	decoded, err := d.event.decode(cfg)
-	if err != nil {
-		return nil, err
-	}
-	m := decoded
-	if d.failures > 0 || len(d.event.p.topic.handlers) > 1 || len(decoded.Headers) > 0 {
-		copied := *decoded
-		copied.Headers = maps.Clone(decoded.Headers) // handlers run at the same time
-		m = &copied
+// messageFor makes the message that this attempt hands to the handler.
+func (d *delivery) messageFor(cfg *Config, m *eventmodels.Message) error {
+	if err := d.event.decode(cfg, m, d.started); err != nil {
+		return err
 	}
 	m.Topic = d.h.Topic
 	if m.BaseTopic == "" { // else the record says it
@@ -194,5 +211,5 @@ func (d *delivery) messageFor(cfg *Config) (*eventmodels.Message, error) {
 	m.Attempt = d.attempt
 	m.Partition = d.event.record.Partition
 	m.Offset = d.event.record.Offset
-	return m, nil
+	return nil
 }

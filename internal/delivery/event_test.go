@@ -14,8 +14,9 @@ import (
 func TestHeadersAreTheHandlersOwn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFixture(t)
-		f.cfg.Decode = func(r *kafka.Record) (*eventmodels.Message, error) {
-			return &eventmodels.Message{Headers: map[string][]string{"kept": {"1"}}}, nil
+		f.cfg.Decode = func(_ *kafka.Record, into *eventmodels.Message) error {
+			into.Headers = map[string][]string{"kept": {"1"}}
+			return nil
 		}
 		change := func(_ context.Context, m *eventmodels.Message) error {
 			if len(m.Headers) != 1 {

@@ -63,8 +63,9 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-func decode(r *kafka.Record) (*eventmodels.Message, error) {
-	return &eventmodels.Message{ID: fmt.Sprintf("%s/%d/%d", r.Topic, r.Partition, r.Offset), Data: r.Value}, nil
+func decode(r *kafka.Record, into *eventmodels.Message) error {
+	*into = eventmodels.Message{ID: fmt.Sprintf("%s/%d/%d", r.Topic, r.Partition, r.Offset), Data: r.Value}
+	return nil
 }
 
 type lockedWriter struct{ f *fixture }

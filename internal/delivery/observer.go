@@ -13,12 +13,13 @@ import (
 //
 // A *Handler is the engine's copy (see [Engine.Handlers]), the same each time.
 type Observer struct {
-	// Consumed: a record has been decoded, which is done once, when it first
-	// reaches a handler. m is nil if it cannot be decoded.
-	Consumed func(topic string, record *kafka.Record, m *eventmodels.Message)
+	// Consumed: a record has been decoded for the first time, as it first
+	// reaches a handler, which was at now. m is nil if it cannot be decoded, and
+	// must not be kept. h is one of the topic's handlers.
+	Consumed func(h *Handler, record *kafka.Record, m *eventmodels.Message, now time.Time)
 	// Acked: all handlers of a record have their final verdicts; latency is
-	// the time since it was polled.
-	Acked func(topic string, latency time.Duration)
+	// the time since it was polled. h is one of the topic's handlers.
+	Acked func(h *Handler, latency time.Duration)
 	// Ran: Run has returned after d, whatever the result. Once for a batch.
 	Ran func(h *Handler, d time.Duration)
 	// Succeeded: the event is done for this handler (ErrAlreadyProcessed

@@ -69,7 +69,7 @@ func TestRevocationLimit(t *testing.T) {
 				f := newFixture(t)
 				f.cfg.Limits.Revocation = c.limit
 				var counted atomic.Int32
-				f.cfg.Observer.Acked = func(string, time.Duration) { counted.Add(1) }
+				f.cfg.Observer.Acked = func(*Handler, time.Duration) { counted.Add(1) }
 				f.cfg.Observer.Succeeded = func(*Handler) { counted.Add(1) }
 				var cause error
 				release := make(chan struct{})

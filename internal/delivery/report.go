@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/seed46dd6f11/events/eventmodels"
 )
 
 // observe tells the observer what has become of an event.
@@ -16,7 +18,7 @@ func (e *Engine) observe(d *delivery, j *judgement, now time.Time) {
 		o.Succeeded(d.h.Handler)
 	}
 	if j.took.acked && o.Acked != nil {
-		o.Acked(d.h.Topic, now.Sub(d.event.polled))
+		o.Acked(d.h.Handler, now.Sub(d.event.polled))
 	}
 }
 
@@ -60,7 +62,7 @@ func (e *Engine) reportFailure(d *delivery, j *judgement, n int, now time.Time) 
 func (e *Engine) reportConfirmed(c *confirmed, now time.Time) {
 	e.reportFinal(c.d, &judgement{v: c.v, took: c.took, err: c.err}, now)
 	if c.took.acked && e.cfg.Observer.Acked != nil {
-		e.cfg.Observer.Acked(c.d.h.Topic, now.Sub(c.d.event.polled))
+		e.cfg.Observer.Acked(c.d.h.Handler, now.Sub(c.d.event.polled))
 	}
 }
 
@@ -115,7 +117,8 @@ func (e *Engine) identity(d *delivery) []any {
 	attrs := make([]any, 0, 12)
 	attrs = append(attrs, slog.String("handler", d.h.Name), slog.String("consumer_group", e.cfg.Group),
 		slog.String("topic", d.h.Topic), slog.Int("partition", int(r.Partition)), slog.Int64("offset", r.Offset))
-	if m, _ := d.event.decode(&e.cfg); m != nil {
+	var m eventmodels.Message
+	if d.event.decode(&e.cfg, &m, time.Now()) == nil {
 		attrs = append(attrs, slog.String("id", bounded(m.ID)))
 	}
 	return attrs

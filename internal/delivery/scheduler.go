@@ -290,7 +290,8 @@ func (s *scheduler) take(w *worker, most int, now time.Time) {
 			deadline = d.deadline
 		}
 	}
-	w.ctx = &runContext{values: s.values, deadline: deadline, record: w.ds[0].event.record, pressed: w.ds[0].pressed}
+	given := &given{ctx: runContext{values: s.values, deadline: deadline, record: w.ds[0].event.record, pressed: w.ds[0].pressed}}
+	w.ctx, w.first = &given.ctx, &given.first
 }
 
 // next gives a worker that has finished something more to do, or takes its slot
@@ -304,7 +305,7 @@ func (s *scheduler) next(w *worker, now time.Time) bool {
 	if more {
 		s.take(w, h.Batch, now)
 	} else {
-		w.ds, w.spare, w.ctx = nil, nil, nil
+		w.ds, w.spare, w.ctx, w.first = nil, nil, nil, nil
 		h.workers--
 		s.release(h)
 	}

@@ -13,8 +13,7 @@ import (
 type Outgoing struct {
 	Handler *Handler
 	Record  *kafka.Record
-	// Message is the record's, nil if it cannot be decoded. Its Topic is the
-	// handler's; group, handler and attempt are not set.
+	// Message is the record's, nil if it cannot be decoded; group, handler and attempt are not set.
 	Message *eventmodels.Message
 	// Err is why the handler has failed for good, in Attempts that count,
 	// from First (when the first one of all had failed) to Last. nil: Run has
@@ -142,7 +141,10 @@ func (e *Engine) writeOnce(ctx context.Context, ds []*delivery) {
 	out := make([]*Outgoing, len(ds))
 	for i, d := range ds {
 		// The worker that wrote these fields has let go of d under the lock.
-		m, _ := d.event.decode(&e.cfg)
+		m := new(eventmodels.Message)
+		if d.event.decode(&e.cfg, m, time.Now()) != nil {
+			m = nil
+		}
 		out[i] = &Outgoing{Handler: d.h.Handler, Record: d.event.record, Message: m, Attempts: d.attempt, Note: d.note}
 		if d.verdict.Kind == DeadLetter {
 			out[i].Err, out[i].First, out[i].Last = d.err, d.firstFailed, d.lastFailed
@@ -179,6 +181,6 @@ func (e *Engine) reportWritten(d *delivery, out *Outgoing, took settled, now tim
 			append(e.identity(d), slog.Int("attempts", out.Attempts), slog.Bool("effective", took.counts), errorAttr(out.Err), stackAttr(out.Err)))
 	}
 	if took.acked && e.cfg.Observer.Acked != nil {
-		e.cfg.Observer.Acked(d.h.Topic, now.Sub(d.event.polled))
+		e.cfg.Observer.Acked(d.h.Handler, now.Sub(d.event.polled))
 	}
 }

@@ -17,6 +17,8 @@ type worker struct {
 	// the lock; the worker's own goroutine reads them without.
 	ds  []*delivery
 	ctx *runContext
+	// first is the memory of the first message. Like ctx.
+	first *eventmodels.Message
 	// since is when it took its slot, or last looked whether others want it.
 	since time.Time
 
@@ -33,6 +35,13 @@ type worker struct {
 	errs   []error
 	ended  attempt
 	judged []judgement
+}
+
+// given is what an attempt gets that its handler may keep, in one allocation:
+// its context, and the message of one event.
+type given struct {
+	ctx   runContext
+	first eventmodels.Message
 }
 
 // work is a worker's goroutine.
@@ -76,8 +85,13 @@ func (e *Engine) exited(w *worker) {
 func (e *Engine) run(w *worker) {
 	w.ms, w.errs = w.ms[:0], w.errs[:0]
 	w.ended = attempt{}
-	for _, d := range w.ds {
-		m, err := d.messageFor(&e.cfg)
+	others := make([]eventmodels.Message, len(w.ds)-1)
+	for i, d := range w.ds {
+		m := w.first
+		if i > 0 {
+			m = &others[i-1]
+		}
+		err := d.messageFor(&e.cfg, m)
 		if err == nil {
 			w.ms = append(w.ms, m)
 		}
