@@ -31,12 +31,14 @@ func (s *scheduler) feed(fetched []kafka.Fetched, now time.Time) {
 
 func (s *scheduler) feedPartition(p *partition, f *kafka.Fetched, now time.Time) {
 	if len(f.Records) > 0 {
-		if p.backlog.len() == 0 {
+		before := p.backlog.len()
+		if before == 0 {
 			p.progress = now
 		}
 		// After a truncation the log is read again from an earlier offset.
 		p.backlog.truncate(f.Records[0].Offset)
 		p.backlog.add(f.Records, now)
+		s.flow.changed(p, p.backlog.len()-before)
 	}
 	p.position = f.Next
 	if p.backlog.len() == 0 {
@@ -101,7 +103,8 @@ func (s *scheduler) admit(t *topic, now time.Time) {
 // then it is tried again when something of the partition is done.
 func (s *scheduler) admitFirst(p *partition, now time.Time) bool {
 	record, polled := p.backlog.first()
-	slot, added := p.window.Add(record.Offset, record.LeaderEpoch, sizeOf(record))
+	size := sizeOf(record)
+	slot, added := p.window.Add(record.Offset, record.LeaderEpoch, size)
 	if added == ackwindow.Held {
 		s.press(p, now)
 		return false
@@ -110,7 +113,7 @@ func (s *scheduler) admitFirst(p *partition, now time.Time) bool {
 		s.remove(func(d *delivery) bool { return d.event.p == p && !p.window.Holds(d.event.slot) })
 	}
 	p.full = false
-	p.backlog.drop()
+	p.backlog.drop(size)
 	p.progress = now
 	ev := &event{p: p, record: record, slot: slot, polled: polled, left: len(p.topic.handlers)}
 	for i, h := range p.topic.handlers {

@@ -42,10 +42,10 @@ func (b *backlog) first() (*kafka.Record, time.Time) {
 	return c.records[0], c.polled
 }
 
-// drop removes the oldest record.
-func (b *backlog) drop() {
+// drop removes the oldest record, which has size.
+func (b *backlog) drop(size int) {
 	c := &b.chunks[0]
-	b.bytes -= sizeOf(c.records[0])
+	b.bytes -= size
 	c.records[0] = nil
 	c.records = c.records[1:]
 	if b.count--; len(c.records) > 0 {

@@ -95,7 +95,11 @@ func (e *Engine) checkCounts() error {
 			}
 		}
 	}
+	backlogs := 0
 	for tp, p := range s.partitions {
+		if !p.paused {
+			backlogs += p.backlog.len()
+		}
 		if p.running < busy[p] || p.running > busy[p]+s.underway-underway {
 			return fmt.Errorf("%v: %d deliveries run or are underway, and %d are counted", tp, busy[p], p.running)
 		}
@@ -108,6 +112,9 @@ func (e *Engine) checkCounts() error {
 		if p.admissible() && !p.inLine && p.window.Len() == 0 {
 			return fmt.Errorf("%v has something to admit, room, and is not in line", tp)
 		}
+	}
+	if s.flow.waiting != backlogs {
+		return fmt.Errorf("%d records are in the backlogs of partitions that are not paused, and %d are counted", backlogs, s.flow.waiting)
 	}
 	return s.checkGroups()
 }

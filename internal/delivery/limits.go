@@ -18,12 +18,16 @@ type Limits struct {
 	WindowBytes int
 	// PollRecords is how many records one poll may return. 1,000.
 	PollRecords int
-	// LowBacklog is how many records a partition's backlog may hold without
-	// keeping the poller from polling: enough to keep workers busy meanwhile.
-	// 100.
+	// LowBacklog is how many records a partition's backlog may always hold
+	// without keeping the poller from polling. 100.
 	LowBacklog int
 	// LowBacklogBytes is the same in bytes. 8 MiB.
 	LowBacklogBytes int
+	// PollAhead is how much all backlogs together may hold, but for their
+	// bytes, without keeping the poller from polling: as many records as were
+	// admitted in this time. The source fetches more only when what it has
+	// fetched has been polled, and workers are not to wait for that. 50 ms.
+	PollAhead time.Duration
 	// PauseAfter is how long a partition may keep the poller from polling
 	// before it is paused at the source (which throws away what the source
 	// has buffered of it). 1 s.
@@ -94,6 +98,7 @@ func (l Limits) withDefaults() (Limits, error) {
 		field *time.Duration
 		def   time.Duration
 	}{
+		{"PollAhead", &l.PollAhead, 50 * time.Millisecond},
 		{"PauseAfter", &l.PauseAfter, time.Second},
 		{"CommitInterval", &l.CommitInterval, 200 * time.Millisecond},
 		{"CommitTimeout", &l.CommitTimeout, 10 * time.Second},

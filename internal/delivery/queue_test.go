@@ -108,10 +108,11 @@ func TestBacklogAgainstASlice(t *testing.T) {
 			}
 			b.add(records, time.Unix(int64(i), 0))
 		case n < 97 && len(naive) > 0:
-			if r, _ := b.first(); r.Offset != naive[0] {
+			r, _ := b.first()
+			if r.Offset != naive[0] {
 				t.Fatalf("first %d, want %d", r.Offset, naive[0])
 			}
-			b.drop()
+			b.drop(sizeOf(r))
 			naive = naive[1:]
 		case n < 99:
 			offset = max(0, offset-rnd.Int64N(20))
@@ -123,6 +124,9 @@ func TestBacklogAgainstASlice(t *testing.T) {
 		}
 		if b.len() != len(naive) {
 			t.Fatalf("step %d: length %d, want %d", i, b.len(), len(naive))
+		}
+		if empty := b.len() == 0; empty != (b.bytes == 0) {
+			t.Fatalf("step %d: %d records of %d bytes", i, b.len(), b.bytes)
 		}
 	}
 }

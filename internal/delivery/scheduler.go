@@ -121,6 +121,7 @@ func (s *scheduler) quit(p *partition, now time.Time) {
 		return
 	}
 	p.phase = ending
+	s.flow.changed(p, -p.backlog.len())
 	p.backlog.clear()
 	s.remove(func(d *delivery) bool { return d.event.p == p && !d.underway })
 	p.blockers = nil
