@@ -93,3 +93,15 @@ func (o *Options) schedule() []schedule.Fault {
 	return schedule.New(schedule.Settings{Seed: o.Seed, Length: o.Length, Processes: o.Processes, Brokers: brokers,
 		Session: sessionTimeout, Lease: leaseTime, Without: without, Dense: o.Dense})
 }
+
+// again is the command line that repeats the schedule.
+func (o *Options) again() string {
+	text := fmt.Sprintf("scripts/faults -seed %d -for %v -backend %s -processes %d -rate %d", o.Seed, o.Length, o.Backend, o.Processes, o.Rate)
+	if o.Dense {
+		text += " -dense"
+	}
+	for i, kind := range o.Only {
+		text += []string{" -only ", ","}[min(i, 1)] + string(kind)
+	}
+	return text
+}

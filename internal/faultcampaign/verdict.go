@@ -153,7 +153,7 @@ func (c *campaign) conclude(entries []checker.Entry, report checker.Report) erro
 		for _, text := range c.history.violations() {
 			fmt.Fprintf(out, "VIOLATION: %s\n", text)
 		}
-		return fmt.Errorf("%d violations; again: scripts/faults -seed %d -for %v -backend %s", n, c.options.Seed, c.options.Length, c.options.Backend)
+		return fmt.Errorf("%d violations; the same schedule again: %s", n, c.options.again())
 	}
 	return nil
 }

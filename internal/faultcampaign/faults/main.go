@@ -6,7 +6,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -98,7 +97,7 @@ func campaign(ctx context.Context, o faultcampaign.Options, folder string) (err 
 			return err
 		}
 		defer func() {
-			if err == nil || errors.Is(err, context.Canceled) {
+			if err == nil || ctx.Err() != nil { // nothing was found; an interrupt finds nothing
 				_ = os.RemoveAll(o.Folder)
 				return
 			}
