@@ -252,10 +252,7 @@ func (l *Library[ID, TX, DB]) runOnce(h *registeredHandler, handler eventmodels.
 	batch, isBatch := handler.(eventmodels.BatchHandlerTxInterface[ID, TX])
 	written, found := MarksCounts.WithLabelValues(h.name, h.topic, "new"), MarksCounts.WithLabelValues(h.name, h.topic, "found")
 	return func(ctx context.Context, ms []*eventmodels.Message) error {
-		marks := make([]eventmodels.Mark, len(ms))
-		for i, m := range ms {
-			marks[i] = markOf(ctx, identity, string(l.wireTopic(m.Topic)), m)
-		}
+		marks := l.marksOf(ctx, identity, ms)
 		handled := 0
 		err := l.db.TransactOnce(ctx, marks, func(tx TX, fresh []bool) error {
 			todo := make([]*eventmodels.Message, 0, len(ms))
@@ -294,19 +291,27 @@ func atPositions(err error, positions []int) error {
 	return &translated
 }
 
-// markOf returns the mark of a message for a handler. A letter's is that of the
-// event, whatever its place is now.
-func markOf(ctx context.Context, h mark.Handler, wireTopic string, m *eventmodels.Message) eventmodels.Mark {
+// marksOf returns the marks of messages for a handler. A letter's, which is
+// delivered by itself, is that of the event, whatever its place is now.
+func (l *LibraryNoDB) marksOf(ctx context.Context, h mark.Handler, ms []*eventmodels.Message) []eventmodels.Mark {
 	if own, ok := deadletter.MarkOf(ctx); ok {
-		return own
+		return []eventmodels.Mark{own}
 	}
-	if m.ID == "" {
-		if origin, ok := deadletter.OriginOf(ctx); ok {
-			return mark.OfOrigin(h, origin)
+	origin, isLetter := deadletter.OriginOf(ctx)
+	marks := make([]eventmodels.Mark, len(ms))
+	for i, m := range ms {
+		switch {
+		case m.ID != "":
+			marks[i] = mark.Of(h, m.Source, m.ID)
+		case isLetter:
+			marks[i] = mark.OfOrigin(h, origin)
+		default:
+			marks[i] = mark.OfOrigin(h, mark.Origin{
+				Topic: string(l.wireTopic(m.Topic)), Partition: m.Partition, Offset: m.Offset, Timestamp: m.Timestamp,
+			})
 		}
-		return mark.OfOrigin(h, mark.Origin{Topic: wireTopic, Partition: m.Partition, Offset: m.Offset, Timestamp: m.Timestamp})
 	}
-	return mark.Of(h, m.Source, m.ID)
+	return marks
 }
 
 // transactionPlaces bounds how many exactly-once handlers of a Library have a

@@ -91,8 +91,7 @@ type transaction struct {
 func (t *transaction) beginWithMarks(ctx context.Context, marks []eventmodels.Mark) (fresh []eventmodels.Mark, err error) {
 	var batch pgx.Batch
 	batch.BeginTx(pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
-	query, args := marksStatement(marks)
-	batch.Queue(query, args...)
+	batch.Queue(insertMarks, marksArgument(marks))
 	results := t.native.SendBatch(ctx, &batch)
 	if _, err = results.Exec(); err == nil {
 		rows, _ := results.Query() // its error is that of rows

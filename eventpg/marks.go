@@ -2,7 +2,11 @@ package eventpg
 
 import (
 	"context"
+	"database/sql"
+	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/seed46dd6f11/events/eventmodels"
 )
@@ -17,24 +21,17 @@ SELECT m.k FROM unnest($1::bytea[]) WITH ORDINALITY AS m (k, n) ORDER BY m.n
 ON CONFLICT (k) DO NOTHING
 RETURNING k`
 
-// insertMark is insertMarks for one, for less than half of the cost.
-const insertMark = `INSERT INTO events_marks (k) VALUES ($1::bytea) ON CONFLICT (k) DO NOTHING RETURNING k`
-
-func marksStatement(marks []eventmodels.Mark) (query string, args []any) {
-	if len(marks) == 1 {
-		return insertMark, []any{marks[0][:]}
-	}
+func marksArgument(marks []eventmodels.Mark) [][]byte {
 	keys := make([][]byte, len(marks))
 	for i := range marks {
 		keys[i] = marks[i][:]
 	}
-	return insertMarks, []any{keys}
+	return keys
 }
 
 // InsertMarks implements [eventdb.Dialect].
 func (dialect) InsertMarks(ctx context.Context, tx eventmodels.AbstractTX, marks []eventmodels.Mark) ([]eventmodels.Mark, error) {
-	query, args := marksStatement(marks)
-	rows, err := tx.QueryContext(ctx, query, args...)
+	rows, err := tx.QueryContext(ctx, insertMarks, marksArgument(marks))
 	if err != nil {
 		return nil, explainSchema(err)
 	}
@@ -43,22 +40,45 @@ func (dialect) InsertMarks(ctx context.Context, tx eventmodels.AbstractTX, marks
 	return fresh, explainSchema(err)
 }
 
-// collectMarks reads at most limit marks.
+// collectMarks reads the rows of insertMarks, at most limit.
 func collectMarks(rows interface {
 	Next() bool
 	Scan(...any) error
 	Err() error
 }, limit int) ([]eventmodels.Mark, error) {
-	fresh := make([]eventmodels.Mark, 0, limit)
-	var k []byte // of database/sql a copy, of pgx a piece of what it has read
+	fresh := make(markScanner, 0, limit)
+	into := []any{&fresh}
 	for rows.Next() {
-		if err := rows.Scan(&k); err != nil {
+		if err := rows.Scan(into...); err != nil {
 			return nil, err
 		}
-		fresh = append(fresh, eventmodels.Mark(k))
 	}
 	return fresh, rows.Err()
 }
+
+// markScanner takes marks from pgx and from database/sql as they have read
+// them, without a copy for each.
+type markScanner []eventmodels.Mark
+
+// ScanBytes implements [pgtype.BytesScanner].
+func (s *markScanner) ScanBytes(k []byte) error {
+	if len(k) != len(eventmodels.Mark{}) {
+		return fmt.Errorf("a mark of %d bytes", len(k))
+	}
+	*s = append(*s, eventmodels.Mark(k))
+	return nil
+}
+
+// Scan implements [sql.Scanner].
+func (s *markScanner) Scan(k any) error {
+	bytes, _ := k.([]byte)
+	return s.ScanBytes(bytes)
+}
+
+var (
+	_ pgtype.BytesScanner = (*markScanner)(nil)
+	_ sql.Scanner         = (*markScanner)(nil)
+)
 
 // deleteMarks takes the oldest first, by the index, and leaves alone what
 // another process deletes at the moment. now() is the statement's start; the
