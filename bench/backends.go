@@ -76,13 +76,13 @@ func (b bench) backends(relay bool) []compare.Contender {
 	}
 	contenders := []compare.Contender{
 		{Name: "PostgreSQL", Run: pick(onPostgres.drain, onPostgres.once)},
-		{Name: "SQLite", Peer: true, Run: pick(onSQLite.drain, onSQLite.once)},
+		{Name: "SQLite", Run: pick(onSQLite.drain, onSQLite.once)},
 	}
 	if b.servers != nil && b.servers.HasMySQL() {
-		contenders = append(contenders, compare.Contender{Name: "MySQL", Peer: true, Run: pick(onMySQL.drain, onMySQL.once)})
+		contenders = append(contenders, compare.Contender{Name: "MySQL", Run: pick(onMySQL.drain, onMySQL.once)})
 	}
 	if b.servers != nil && b.servers.HasSingleStore() {
-		contenders = append(contenders, compare.Contender{Name: "SingleStore", Peer: true, Run: pick(onSingleStore.drain, onSingleStore.once)})
+		contenders = append(contenders, compare.Contender{Name: "SingleStore", Run: pick(onSingleStore.drain, onSingleStore.once)})
 	}
 	return contenders
 }

@@ -63,7 +63,7 @@ func (b bench) consumeMeasurement(r reading) compare.Measurement {
 		Title: fmt.Sprintf("%d events of %d bytes consumed by a group of one, handler without work: %s", b.size.consumed, consumedBytes, r.how),
 		Unit:  "events",
 		Notes: []string{
-			"Timed from the first event to the last one; all read the same topic.",
+			"Timed to the last event, from the moment when the partitions were assigned (events, franz-go) or, where nothing tells it, from the first event; all read the same topic.",
 			"franz-go: one goroutine polls, marks and commits each second. kafka-go: Reader with GroupID and CommitInterval 1 s, FetchMessage and CommitMessages.",
 			"Watermill reads a tenth of them: each partition waits for the acknowledgement of every single message. " + watermillNote,
 		},
@@ -131,8 +131,8 @@ type consuming struct {
 	decode bool
 }
 
-// counter begins a trial with the first event, and knows when the last one has
-// come.
+// counter begins a trial when the handlers are ready, or with the first event if
+// that comes before, and knows when the last one has come.
 type counter struct {
 	trial *compare.Trial
 	want  int64
@@ -174,6 +174,7 @@ func (c *counter) consume(ctx context.Context, lib *eventpg.Library) error {
 	if err := consume(ctx, &c.trial.Cleanup, lib); err != nil {
 		return err
 	}
+	c.trial.Begin()
 	if err := await(ctx, c.done); err != nil {
 		return fmt.Errorf("%w: %d of %d events have come", err, c.got.Load(), c.want)
 	}
@@ -190,6 +191,7 @@ func (r *consuming) franz(ctx context.Context, t *compare.Trial) error {
 		kgo.AutoCommitMarks(),
 		kgo.AutoCommitInterval(time.Second),
 		kgo.BlockRebalanceOnPoll(),
+		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { t.Begin() }),
 	)
 	if err != nil {
 		return err
@@ -202,7 +204,6 @@ func (r *consuming) franz(ctx context.Context, t *compare.Trial) error {
 		if err := fetches.Err(); err != nil {
 			return fmt.Errorf("%w: %d of %d events have come", err, got, r.n)
 		}
-		t.Begin()
 		records := fetches.Records()
 		for _, record := range records {
 			if err := r.use(record.Value); err != nil {

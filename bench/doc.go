@@ -6,7 +6,8 @@
 //
 //	bench/run                        starts servers of its own; all that compares, 15 to 20 minutes
 //	bench/run -o docs/speed          the same, and writes a report with pictures
-//	bench/run -run . -o docs/speed   with how the cost grows, too
+//	bench/run -run . -o docs/speed -quote README.md
+//	                                 with how the cost grows, too; README.md quotes the report
 //	bench/run -run growth            only that
 //	bench/run -short                 briefly: to see that it works
 //	bench/run -run relay -rounds 5   measurements whose name matches

@@ -23,6 +23,7 @@ type arguments struct {
 	size   size
 	only   *regexp.Regexp // measurements
 	out    string         // a folder; "": none
+	quote  string         // a page that quotes figures; "": none
 	list   bool
 	// limit is when no further measurement begins, after the start; 0: never.
 	limit time.Duration
@@ -53,6 +54,7 @@ func parse(from []string) (arguments, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.IntVar(&args.runner.Rounds, "rounds", 3, "how often each contender has its turn")
 	flags.StringVar(&args.out, "o", "", "write the report into this `folder`: README.md and pictures")
+	flags.StringVar(&args.quote, "quote", "", "with -o, also replace the figures of this `page`, between its marks")
 	flags.StringVar(&args.runner.Profiles, "profiles", "", "write CPU and allocation profiles of each trial to this `folder`")
 	flags.DurationVar(&args.limit, "limit", 0, "begin no further measurement after this time; what is left out is told in the report")
 	flags.BoolVar(&args.list, "list", false, "list the measurements and do nothing else")
@@ -71,8 +73,8 @@ func parse(from []string) (arguments, error) {
 	if err := flags.Parse(from); err != nil {
 		return args, err
 	}
-	if flags.NArg() > 0 || args.runner.Rounds < 1 {
-		err := errors.New("bench: there are no arguments but flags, and -rounds is at least 1")
+	if flags.NArg() > 0 || args.runner.Rounds < 1 || args.quote != "" && args.out == "" {
+		err := errors.New("bench: there are no arguments but flags, -rounds is at least 1, and -quote needs -o")
 		fmt.Fprintln(os.Stderr, err)
 		return args, err
 	}
@@ -133,7 +135,10 @@ func (args arguments) write(report compare.Report) error {
 	if args.out == "" || len(report.Results) == 0 {
 		return nil
 	}
-	return report.WriteFolder(args.out)
+	if err := report.WriteFolder(args.out); err != nil || args.quote == "" {
+		return err
+	}
+	return report.Quote(args.quote, args.out)
 }
 
 func (args arguments) facts(ctx context.Context, s *servers.Servers) ([]string, error) {

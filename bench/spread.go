@@ -15,7 +15,10 @@ import (
 // The measurements of this file do the same work on more and more topics, or
 // partitions of one topic.
 
-const spreadGoroutines = 64
+const (
+	spreadGoroutines = 64
+	spreadPartitions = 4 // of each topic, where there are more and more of them
+)
 
 // spread is topics of the same number of partitions, over which events are
 // spread.
@@ -30,7 +33,7 @@ type spread struct {
 func (b bench) spreads(axis string) []*spread {
 	var all []*spread
 	for _, n := range b.size.growth(axis) {
-		s := &spread{bench: b, topics: n, partitions: partitions}
+		s := &spread{bench: b, topics: n, partitions: spreadPartitions}
 		if axis == "partitions" {
 			s.topics, s.partitions = 1, int32(n)
 		}
@@ -45,7 +48,7 @@ func (b bench) growthMeasurement(m compare.Measurement, prepare func(context.Con
 	events, peer func(*spread, context.Context, *compare.Trial) error) compare.Measurement {
 	m.Name = "growth/" + m.Name + "/" + m.Axis
 	if m.Axis == "topics" {
-		m.Notes = append(m.Notes, fmt.Sprintf("Each topic has %d partitions.", partitions))
+		m.Notes = append(m.Notes, fmt.Sprintf("Each topic has %d partitions.", spreadPartitions))
 	}
 	m.Open = func(ctx context.Context, c *compare.Cleanup) ([]compare.Contender, error) {
 		var ourSizes, peers []compare.Contender

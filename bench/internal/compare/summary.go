@@ -11,8 +11,11 @@ func (r Report) writeSummary(b *strings.Builder, picture string) {
 	rates := table{header: []string{"work", "ours, median/s", "best peer", "its median/s", "ratio", "goals"}, text: []int{2, 5}}
 	latencies := table{header: []string{"latency", "ours, p50 / p99 ms", "best peer", "its p50 / p99 ms", "ratio of p50", "goals"}, text: []int{2, 5}}
 	growth := table{header: []string{"growth", "ours, median/s", "÷ first", "memory MiB", "goals"}, text: []int{4}}
+	var failed []string // before the first contender had its turn
 	for _, result := range r.Results {
 		switch {
+		case len(result.Standings) == 0:
+			failed = append(failed, result.Name)
 		case result.Axis != "":
 			growth.rows = append(growth.rows, result.growthSummary())
 		case len(result.latencies()) > 0:
@@ -27,8 +30,8 @@ func (r Report) writeSummary(b *strings.Builder, picture string) {
 			b.WriteString("\n")
 		}
 	}
-	if len(r.LeftOut) > 0 {
-		fmt.Fprintf(b, "Not measured in this run: %s.\n\n", strings.Join(r.LeftOut, ", "))
+	if missing := append(failed, r.LeftOut...); len(missing) > 0 {
+		fmt.Fprintf(b, "Not measured in this run: %s.\n\n", strings.Join(missing, ", "))
 	}
 	if picture != "" {
 		fmt.Fprintf(b, "![%s](%s)\n\n", summary, picture)
@@ -41,11 +44,11 @@ func (r Report) writeSummary(b *strings.Builder, picture string) {
 	}
 }
 
-// link leads to the result's heading, by the anchor that Markdown's renderers
-// make of it: the name without its slashes.
-func (r Result) link() string {
-	return fmt.Sprintf("[%s](#%s)", r.Name, strings.ReplaceAll(r.Name, "/", ""))
-}
+// anchor is what Markdown's renderers make of the result's heading.
+func (r Result) anchor() string { return strings.ReplaceAll(r.Name, "/", "") }
+
+// link leads to the result's heading.
+func (r Result) link() string { return fmt.Sprintf("[%s](#%s)", r.Name, r.anchor()) }
 
 // goals is what became of them, in a cell.
 func (r Result) goals() string {

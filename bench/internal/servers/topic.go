@@ -12,8 +12,8 @@ import (
 	"github.com/seed46dd6f11/events/bench/internal/compare"
 )
 
-// readyLimit is how long a new topic may take.
-const readyLimit = 30 * time.Second
+// readyLimit is how long new topics may take.
+const readyLimit = 2 * time.Minute
 
 // Topic creates a topic, with the settings that the library gives to topics
 // that it creates, and deletes it in the cleanup.
