@@ -58,5 +58,9 @@ func (b bench) growth() []compare.Measurement {
 		b.growthRelay("partitions"),
 		b.growthHandlers(),
 		b.growthInstances(),
+		b.growthBacklog(),
+		b.growthDead(),
+		b.growthSnapshot(),
+		b.growthMarks(),
 	}
 }

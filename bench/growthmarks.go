@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/seed46dd6f11/events/bench/internal/compare"
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/eventpg"
+)
+
+const (
+	// marksPerTransaction is the number of marks that one transaction inserts.
+	marksPerTransaction = 100
+	markWriters         = 4
+	// keptMarks is the age below which marks are not swept.
+	keptMarks = 24 * time.Hour
+)
+
+// growthMarks inserts marks into a table that has more and more of them, half
+// of them older than they are kept; with and without a sweep of these.
+func (b bench) growthMarks() compare.Measurement {
+	return compare.Measurement{
+		Name:  "growth/marks",
+		Title: fmt.Sprintf("marks inserted, %d in a transaction without other work, writers: %d", marksPerTransaction, markWriters),
+		Unit:  "marks",
+		Axis:  "marks in the table",
+		Notes: []string{
+			"sweeping: meanwhile marks that are too old, half of the table, are deleted in the sweeper's batches, one after another.",
+			"Latencies are those of the transactions.",
+		},
+		Goals:  []compare.Goal{compare.SteadyWithin(0.2)},
+		Rounds: b.size.crowdedRounds,
+		Open: func(ctx context.Context, c *compare.Cleanup) ([]compare.Contender, error) {
+			var still, sweeping []compare.Contender
+			for _, n := range b.size.marks {
+				m, err := b.openMarks(ctx, c, n)
+				if err != nil {
+					return nil, err
+				}
+				still = append(still, compare.Contender{Name: fmt.Sprintf("%s, marks: %d", ours, n), Series: ours, Size: float64(n), Run: m.insert})
+				sweeping = append(sweeping, compare.Contender{
+					Name: fmt.Sprintf("%s, sweeping, marks: %d", ours, n), Series: ours + ", sweeping", Size: float64(n), Peer: true, Run: m.insertAndSweep,
+				})
+			}
+			return append(still, sweeping...), nil
+		},
+	}
+}
+
+// marking is a database with marks.
+type marking struct {
+	bench
+	dsn string
+}
+
+// openMarks fills the table before it has its indexes, as random keys would else
+// be inserted one by one.
+func (b bench) openMarks(ctx context.Context, c *compare.Cleanup, n int) (*marking, error) {
+	m := &marking{bench: b}
+	var err error
+	if m.dsn, err = b.servers.Database(ctx, c, "marks"); err != nil {
+		return nil, err
+	}
+	if _, err := openDB(ctx, c, m.dsn); err != nil {
+		return nil, err
+	}
+	conn, err := pgx.Connect(ctx, m.dsn)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, fmt.Sprintf(`
+		ALTER TABLE events_marks DROP CONSTRAINT events_marks_pkey;
+		DROP INDEX events_marks_done_at;
+		INSERT INTO events_marks (k, done_at)
+		SELECT decode(md5(n::text), 'hex'), now() - n * interval '2 days' / %[1]d FROM generate_series(%[1]d, 1, -1) AS n;
+		ALTER TABLE events_marks ADD PRIMARY KEY (k);
+		CREATE INDEX events_marks_done_at ON events_marks (done_at);`, n))
+	if err == nil {
+		_, err = conn.Exec(ctx, "VACUUM (ANALYZE) events_marks")
+	}
+	return m, err
+}
+
+func (m *marking) insert(ctx context.Context, t *compare.Trial) error {
+	db, err := openDB(ctx, &t.Cleanup, m.dsn)
+	if err != nil {
+		return err
+	}
+	took := make([][]time.Duration, markWriters)
+	t.Begin()
+	transactions, err := hammer(ctx, markWriters, m.size.transact, func(ctx context.Context, worker, _ int) error {
+		marks := make([]eventmodels.Mark, marksPerTransaction)
+		for i := range marks {
+			_, _ = rand.Read(marks[i][:])
+		}
+		began := time.Now()
+		err := db.TransactOnce(ctx, marks, func(*eventpg.Tx, []bool) error { return nil })
+		took[worker] = append(took[worker], time.Since(began))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	t.End(transactions * marksPerTransaction)
+	var all []time.Duration
+	for _, of := range took {
+		all = append(all, of...)
+	}
+	t.Latencies("transaction", all)
+	return nil
+}
+
+func (m *marking) insertAndSweep(ctx context.Context, t *compare.Trial) error {
+	db, err := openDB(ctx, &t.Cleanup, m.dsn)
+	if err != nil {
+		return err
+	}
+	store, err := db.OpenOutbox(ctx)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	sweeping, stop := context.WithCancel(ctx)
+	swept := make(chan error, 1)
+	deleted := 0
+	go func() {
+		for sweeping.Err() == nil {
+			n, err := store.DeleteMarks(sweeping, keptMarks, 1000)
+			deleted += n
+			if err != nil && sweeping.Err() == nil {
+				swept <- err
+				return
+			}
+		}
+		swept <- nil
+	}()
+	err = m.insert(ctx, t)
+	stop()
+	if failed := <-swept; err == nil {
+		err = failed
+	}
+	t.Note("%d marks were deleted meanwhile", deleted)
+	return err
+}
