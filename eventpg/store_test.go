@@ -335,7 +335,10 @@ func TestPlans(t *testing.T) {
 		}
 		read(fmt.Sprint("read, filled ", filled), 0)
 		read(fmt.Sprint("read with gaps, filled ", filled), 100)
-		plan(fmt.Sprint("delete, filled ", filled), deleteOutbox, scope, []int64{1, 2, 3}, []string{newRow("a").ID.String(), newRow("a").ID.String(), newRow("a").ID.String()})
+		text := plan(fmt.Sprint("delete, filled ", filled), deleteOutbox, scope, []int64{1, 2, 3}, []string{newRow("a").ID.String(), newRow("a").ID.String(), newRow("a").ID.String()})
+		if !strings.Contains(text, "(seq = k.seq)") || !strings.Contains(text, "Tid Scan") {
+			t.Errorf("delete, filled %t: not by the keys\n%s", filled, text)
+		}
 		plan(fmt.Sprint("marks, filled ", filled), deleteMarks, int64(1), 10)
 	}
 }
