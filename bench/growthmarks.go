@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"log/slog"
+	"os"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/seed46dd6f11/events/bench/internal/compare"
+	"github.com/seed46dd6f11/events/eventdb"
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/eventpg"
 )
@@ -30,7 +33,7 @@ func (b bench) growthMarks() compare.Measurement {
 		Unit:  "marks",
 		Axis:  "marks in the table",
 		Notes: []string{
-			"sweeping: meanwhile marks that are too old, half of the table, are deleted in the sweeper's batches, one after another.",
+			"sweeping: meanwhile the sweeper deletes marks that are too old: half of the table.",
 			"Latencies are those of the transactions.",
 		},
 		Goals:  []compare.Goal{compare.SteadyWithin(0.2)},
@@ -121,30 +124,9 @@ func (m *marking) insertAndSweep(ctx context.Context, t *compare.Trial) error {
 	if err != nil {
 		return err
 	}
-	store, err := db.OpenOutbox(ctx)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	sweeping, stop := context.WithCancel(ctx)
-	swept := make(chan error, 1)
-	deleted := 0
-	go func() {
-		for sweeping.Err() == nil {
-			n, err := store.DeleteMarks(sweeping, keptMarks, 1000)
-			deleted += n
-			if err != nil && sweeping.Err() == nil {
-				swept <- err
-				return
-			}
-		}
-		swept <- nil
-	}()
-	err = m.insert(ctx, t)
-	stop()
-	if failed := <-swept; err == nil {
-		err = failed
-	}
-	t.Note("%d marks were deleted meanwhile", deleted)
-	return err
+	sweeper := eventdb.StartSweeper(eventdb.SweeperConfig{
+		Open: db.OpenOutbox, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), Retention: keptMarks, Every: time.Hour,
+	})
+	t.Defer(func(context.Context) error { sweeper.Stop(); return nil })
+	return m.insert(ctx, t)
 }
