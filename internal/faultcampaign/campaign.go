@@ -42,6 +42,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := c.open(ctx); err != nil {
 		return err
 	}
+	// An interrupt does not wait for processes that start or stop.
+	defer context.AfterFunc(ctx, c.fleet.killAll)()
 	c.history.say("the servers run")
 	for _, s := range c.fleet.places()[:o.Processes] {
 		if err := c.fleet.start(s); err != nil {

@@ -227,14 +227,19 @@ func (f *fleet) quiet() {
 	}
 }
 
-// close kills what runs and closes the links.
-func (f *fleet) close() {
+// killAll ends what runs, and so the wait for it.
+func (f *fleet) killAll() {
 	f.mu.Lock()
 	all := f.all
 	f.mu.Unlock()
 	for _, p := range all {
 		p.kill()
 	}
+}
+
+// close kills what runs and closes the links.
+func (f *fleet) close() {
+	f.killAll()
 	for _, s := range f.places() {
 		_ = s.close()
 	}
