@@ -98,11 +98,13 @@ func (s *service[ID, TX, DB]) start() error {
 	s.lib.ConfigureBroadcastHeartbeat(5 * time.Second)
 	s.register()
 	s.lib.Configure(s.db, nil, false, nil, nil, s.config.Brokers)
-	relayed, err := s.lib.CatchUpProduce(ctx, 200*time.Millisecond, 500)
-	if err != nil {
+	if err := again(func() error {
+		relayed, err := s.lib.CatchUpProduce(ctx, 200*time.Millisecond, 500)
+		s.relayed = relayed
+		return err
+	}); err != nil {
 		return err
 	}
-	s.relayed = relayed
 	if err := again(func() error {
 		started, stopped, err := s.lib.StartConsuming(ctx)
 		if err == nil {
