@@ -74,13 +74,15 @@ type Message struct {
 	Attempt       int
 	Partition     int32
 	Offset        int64
+
+	// shared is nil for a message of one handler alone.
+	shared *sharedPayload
 }
 
 // decodeMessage makes the typed event of a message.
 func decodeMessage[E any](m *Message) (Event[E], error) {
-	// What a codec gets a pointer to is allocated: the payload alone.
-	payload := new(E)
-	if err := decodePayload(m, payload); err != nil {
+	payload, err := payloadOf[E](m)
+	if err != nil {
 		return Event[E]{}, err
 	}
 	return Event[E]{

@@ -146,9 +146,9 @@ func (d *delivery) renew() {
 }
 
 // decode makes the message that one attempt hands to its handler. Each attempt
-// and each handler has its own, to do with as it likes; the data is shared. The
-// record is decoded once for all handlers of the topic, and once more when the
-// only one tries it again.
+// and each handler has its own, to do with as it likes; data and payload are
+// shared. The record is decoded once for all handlers of the topic, and once
+// more when the only one tries it again.
 func (v *event) decode(cfg *Config, into *eventmodels.Message, now time.Time) error {
 	first := false
 	v.decoding.Do(func() {
@@ -157,7 +157,9 @@ func (v *event) decode(cfg *Config, into *eventmodels.Message, now time.Time) er
 		if v.err = safelyDecode(cfg, v.record, into); v.err != nil {
 			decoded = nil
 		} else if len(v.p.topic.handlers) > 1 {
-			v.message = copyOf(into)
+			into.SharePayload()
+			v.message = new(eventmodels.Message)
+			copyTo(v.message, into)
 		}
 		if cfg.Observer.Consumed != nil {
 			cfg.Observer.Consumed(v.first.h.Handler, v.record, decoded, now)
@@ -167,17 +169,16 @@ func (v *event) decode(cfg *Config, into *eventmodels.Message, now time.Time) er
 	case v.err != nil || first:
 		return v.err
 	case v.message != nil:
-		*into = *copyOf(v.message)
+		copyTo(into, v.message)
 		return nil
 	}
 	return safelyDecode(cfg, v.record, into)
 }
 
-// copyOf returns a message with headers of its own.
-func copyOf(m *eventmodels.Message) *eventmodels.Message {
-	copied := *m
-	copied.Headers = maps.Clone(m.Headers)
-	return &copied
+// copyTo makes into a copy of m with headers of its own.
+func copyTo(into, m *eventmodels.Message) {
+	*into = *m
+	into.Headers = maps.Clone(m.Headers)
 }
 
 // safelyDecode leaves nothing in a message that cannot be decoded.

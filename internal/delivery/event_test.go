@@ -92,3 +92,38 @@ func TestErrorThatPanics(t *testing.T) {
 		f.stop()
 	})
 }
+
+// The handlers of a topic get one payload: what the second one is given has
+// been decoded for the first one.
+func TestHandlersShareThePayload(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.cfg.Decode = func(_ *kafka.Record, into *eventmodels.Message) error {
+			*into = eventmodels.Message{Data: []byte(`["text"]`)}
+			return nil
+		}
+		var lists [2][10]*string // by handler and offset
+		topic := eventmodels.BindTopic[[]string]("orders")
+		for i, name := range []string{"one", "two"} {
+			keep := topic.Handler(func(_ context.Context, e eventmodels.Event[[]string]) error {
+				lists[i][e.Offset] = &e.Payload[0]
+				return nil
+			})
+			f.handle(name, "orders", keep.Handle).Concurrency = 1
+		}
+		tp := at("orders", 0)
+		e := f.start(tp)
+		e.Pause("two")
+		f.produce(tp, 10)
+		f.settle(time.Second)
+		e.Resume("two")
+		f.settle(time.Second)
+		f.wantCommitted(tp, 10)
+		for offset, first := range lists[0] {
+			if first == nil || first != lists[1][offset] {
+				t.Errorf("offset %d: the payloads of two handlers are at %p and %p", offset, first, lists[1][offset])
+			}
+		}
+		f.stop()
+	})
+}
