@@ -87,16 +87,28 @@ func (s *scheduler) refill(t *topic, now time.Time) {
 	}
 }
 
+// refillFor is refill when something has changed for one handler alone: the
+// topic's others, of which there may be many, have nothing new to start unless
+// something is admitted.
+func (s *scheduler) refillFor(h *handler, now time.Time) {
+	if s.admit(h.topic, now) || s.pump(h, now) {
+		s.refill(h.topic, now)
+	}
+}
+
 // admit moves records from the backlogs to the windows and the queues while
-// every handler of the topic has room. The partitions take turns.
-func (s *scheduler) admit(t *topic, now time.Time) {
+// every handler of the topic has room, and reports whether it has moved any.
+// The partitions take turns.
+func (s *scheduler) admit(t *topic, now time.Time) (admitted bool) {
 	for t.line.len() > 0 && t.hasRoom() {
 		p := t.line.pop()
 		p.inLine = false
 		if p.admissible() && s.admitFirst(p, now) {
+			admitted = true
 			s.enterLine(p)
 		}
 	}
+	return admitted
 }
 
 // admitFirst admits the oldest record of a backlog, unless the window is full;
@@ -116,10 +128,11 @@ func (s *scheduler) admitFirst(p *partition, now time.Time) bool {
 	p.backlog.drop(size)
 	p.progress = now
 	ev := &event{p: p, record: record, slot: slot, polled: polled, left: len(p.topic.handlers)}
+	others := make([]delivery, len(p.topic.handlers)-1)
 	for i, h := range p.topic.handlers {
 		d := &ev.first
 		if i > 0 {
-			d = new(delivery)
+			d = &others[i-1]
 		}
 		d.event, d.h = ev, h
 		if h.enterLane(d) {

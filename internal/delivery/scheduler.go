@@ -299,8 +299,9 @@ func (s *scheduler) take(w *worker, most int, now time.Time) {
 // away: because there is nothing, or because others wait for it.
 func (s *scheduler) next(w *worker, now time.Time) bool {
 	h := w.h
+	admitted := false
 	if h.ready() == 0 {
-		s.admit(h.topic, now) // what it finished may have made room in the window
+		admitted = s.admit(h.topic, now) // what it finished may have made room in the window
 	}
 	more := s.hasWork(h) && !s.yields(w, now)
 	if more {
@@ -310,7 +311,11 @@ func (s *scheduler) next(w *worker, now time.Time) bool {
 		h.workers--
 		s.release(h)
 	}
-	s.refill(h.topic, now)
+	if admitted {
+		s.refill(h.topic, now)
+	} else {
+		s.refillFor(h, now)
+	}
 	return more
 }
 
