@@ -3,9 +3,15 @@ package eventpg_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/seed46dd6f11/events"
+	"github.com/seed46dd6f11/events/eventdb"
+	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/eventpg"
 )
 
@@ -66,4 +72,46 @@ func ExampleProduceTx() {
 		})
 	}
 	_ = store
+}
+
+// The options of a database.
+func ExampleOpen() {
+	db, err := eventpg.Open(context.Background(), "postgres://service@localhost/service",
+		eventpg.WithMigrate(),             // the library's tables
+		eventpg.WithKeyLocks(),            // the order of a key without a common row
+		eventpg.WithMaxConnections(20),    // of the pool
+		eventpg.WithMarkWait(time.Minute)) // for another's mark of the same event
+	if err != nil {
+		panic(err)
+	}
+	defer db.Close()
+	fmt.Println("advisory locks of class", eventpg.KeyLockClass(""))
+}
+
+// A service whose tables another tool makes, from eventpg.Schema, looks before
+// it starts. Its pool has the library's connector, which saves a round trip for
+// each transaction.
+func ExampleConnector() {
+	config, err := pgx.ParseConfig("postgres://service@localhost/service")
+	if err != nil {
+		panic(err)
+	}
+	pool := sql.OpenDB(eventpg.Connector(stdlib.GetConnector(*config)))
+	defer pool.Close()
+	if err := eventpg.CheckSchema(context.Background(), pool); err != nil {
+		panic(err)
+	}
+	lib.Configure(eventpg.Wrap(pool), nil, true, nil, nil, []string{"localhost:9092"})
+}
+
+// A service with a transaction type of its own; see examples/owntx.
+func ExampleNew() {
+	pool, err := sql.Open("pgx", "postgres://service@localhost/service")
+	if err != nil {
+		panic(err)
+	}
+	defer pool.Close()
+	db := eventpg.New[*eventdb.ExampleBasicTX](eventdb.ExampleBasicDB{DB: pool})
+	lib := events.New[eventmodels.StringEventID, *eventdb.ExampleBasicTX, *eventpg.Connection[*eventdb.ExampleBasicTX, eventdb.ExampleBasicDB]]()
+	lib.Configure(db, nil, true, nil, nil, []string{"localhost:9092"})
 }

@@ -2,8 +2,12 @@ package eventsqlite_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"log"
+	"os"
+	"path/filepath"
+	"time"
 
 	"github.com/seed46dd6f11/events/eventsqlite"
 )
@@ -37,4 +41,39 @@ func ExampleOpen() {
 	}
 	fmt.Println(amount)
 	// Output: 42
+}
+
+// A file, whose tables another tool makes from eventsqlite.Schema.
+func ExampleCheckSchema() {
+	ctx := context.Background()
+	folder, err := os.MkdirTemp("", "example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	db, err := eventsqlite.Open(ctx, filepath.Join(folder, "shop.db"), eventsqlite.WithMaxConnections(4), eventsqlite.WithMarkWait(time.Second))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+	fmt.Println("migrated:", eventsqlite.CheckSchema(ctx, db.Unwrap().DB) == nil)
+	if err := eventsqlite.Migrate(ctx, db.Unwrap().DB); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("migrated:", eventsqlite.CheckSchema(ctx, db.Unwrap().DB) == nil)
+	// Output:
+	// migrated: false
+	// migrated: true
+}
+
+// A pool that the service opens itself. _txlock=immediate lets transactions
+// wait for their turn.
+func ExampleWrap() {
+	pool, err := sql.Open("sqlite", "file:shop.db?_txlock=immediate")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer pool.Close()
+	lib := eventsqlite.NewLibrary()
+	lib.Configure(eventsqlite.Wrap(pool), nil, false, nil, nil, []string{"kafka:9092"})
 }

@@ -12,6 +12,7 @@ import (
 // [Cause] says more.
 type Reason string
 
+// The reasons.
 const (
 	ReasonPanic      Reason = "panic"
 	ReasonDecode     Reason = "decode"

@@ -9,7 +9,8 @@ import (
 
 const (
 	// Burst is how many lines of a kind are logged in an Interval.
-	Burst    = 10
+	Burst = 10
+	// Interval is the time after which lines are counted anew.
 	Interval = 10 * time.Second
 )
 

@@ -44,6 +44,7 @@ var Groups = map[string]string{Ledger: Orders, Payments: Invoices, Audit: Orders
 type Fate string
 
 const (
+	// Fine is handled at once.
 	Fine Fate = ""
 	// Flaky fails twice in each process that tries it.
 	Flaky Fate = "flaky"
