@@ -168,12 +168,14 @@ func ExampleBroker_WaitForGroup() {
 func ExampleMatch() {
 	broker := eventembed.MustStart(eventembed.Topics(1, "orders"))
 	defer broker.Close()
-	produce := eventembed.Match{Requests: []kmsg.Key{kmsg.Produce}, Topic: "orders", Count: 1}
-	broker.Drop(produce)                                      // the connection ends, nothing is done
-	broker.Delay(produce, 10*time.Millisecond)                // it waits
-	stalled := broker.StallResponse(produce)                  // it is done, and the answer waits
-	before := broker.Stall(eventembed.Match{Group: "nobody"}) // it waits, for ever
-	seen := broker.Observe(eventembed.Match{Requests: []kmsg.Key{kmsg.Produce}})
+	produce := eventembed.Match{Requests: []kmsg.Key{kmsg.Produce}, Topic: "orders"}
+	first := produce
+	first.Count = 1
+	broker.Drop(first)                       // the connection ends, nothing is done
+	broker.Delay(first, 10*time.Millisecond) // it waits
+	stalled := broker.StallResponse(produce) // it is done, and the answer waits
+	before := broker.Stall(eventembed.Match{Group: "nobody"})
+	seen := broker.Observe(produce)
 
 	client, err := kgo.NewClient(kgo.SeedBrokers(broker.Addrs()...), kgo.MetadataMinAge(10*time.Millisecond))
 	must(err)
