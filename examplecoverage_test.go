@@ -24,7 +24,7 @@ var notShown = map[string][]string{
 		"eventsqlite.Pool.Query", "eventsqlite.Tx.Query",
 	},
 	"only the library calls it": {
-		"eventmodels.BinaryEventID.Of", "eventmodels.StringEventID.Of", "eventmodels.SimpleEvent.GetHeaders",
+		"eventmodels.BinaryEventID.Of", "eventmodels.StringEventID.Of", "eventmodels.SimpleEvent.GetHeaders", "eventmodels.Message.SharePayload",
 		"eventmodels.OutboxRow.Weight", "eventmodels.OutboxRow.OutboxKey", "eventmodels.ParkedRow.ParkedKey",
 		"eventdb.Pending.GetPendingEvents", "eventpg.Tx.Ended", "eventsqlite.Tx.Ended", "eventpg.Tx.Rollback", "eventsqlite.Tx.Rollback",
 		"eventsqlite.Connection.OneWriter",
