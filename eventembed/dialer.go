@@ -2,6 +2,7 @@ package eventembed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -65,13 +66,18 @@ func newDialer(name string, connect connectFunc) *Dialer {
 
 // DialContext connects to address. While the dialer is stalled it waits, until
 // ctx is done; while it is cut, the error wraps syscall.EHOSTUNREACH. When
-// nothing listens at the address, it wraps syscall.ECONNREFUSED.
+// nothing listens at the address, it wraps syscall.ECONNREFUSED. The error is
+// or wraps a *net.OpError, as that of a net.Dialer: franz-go tries another
+// broker after one, and gives up after an error that it does not know.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	c, err := d.dial(ctx, network, address)
-	if err != nil {
-		return nil, fmt.Errorf("%s: dial %s: %w", d.name, address, err)
+	if err == nil {
+		return c, nil
 	}
-	return c, nil
+	if _, ok := errors.AsType[*net.OpError](err); !ok {
+		err = &net.OpError{Op: "dial", Net: network, Addr: virtualAddr(address), Err: err}
+	}
+	return nil, fmt.Errorf("%s: %w", d.name, err)
 }
 
 func (d *Dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {

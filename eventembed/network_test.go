@@ -193,3 +193,18 @@ func TestDialersAreIndependent(t *testing.T) {
 		}
 	})
 }
+
+// Clients tell by the type of an error that no connection could be made.
+func TestDialErrorsAreThoseOfANetDialer(t *testing.T) {
+	network := new(eventembed.Network)
+	d := network.Dialer("client")
+	_, refused := d.DialContext(t.Context(), "tcp", "127.0.0.1:1")
+	d.Cut()
+	_, cut := d.DialContext(t.Context(), "tcp", "127.0.0.1:1")
+	for want, err := range map[error]error{syscall.ECONNREFUSED: refused, syscall.EHOSTUNREACH: cut} {
+		op, ok := errors.AsType[*net.OpError](err)
+		if !errors.Is(err, want) || !ok || op.Op != "dial" {
+			t.Errorf("got %v (%T), want a *net.OpError of a dial with %v", err, err, want)
+		}
+	}
+}

@@ -17,8 +17,11 @@ func (c Config) dial(ctx context.Context, network, address string) (net.Conn, er
 	ctx, cancel := context.WithTimeout(ctx, c.DialTimeout)
 	defer cancel()
 	conn, err := c.Dialer(ctx, network, address)
-	if err != nil || c.TLS == nil {
-		return conn, err
+	if err != nil {
+		return nil, dialError(err, network)
+	}
+	if c.TLS == nil {
+		return conn, nil
 	}
 	config, err := tlsFor(c.TLS, address)
 	if err != nil {
@@ -31,6 +34,17 @@ func (c Config) dial(ctx context.Context, network, address string) (net.Conn, er
 		return nil, fmt.Errorf("kafka: TLS with broker %s: %w", address, err)
 	}
 	return secure, nil
+}
+
+// dialError makes the error of a Dialer one that franz-go knows: it waits and
+// tries again, with another broker if there is one, after a *net.OpError. After
+// another error it fails what is produced, and asks for a producer id again as
+// fast as a processor can.
+func dialError(err error, network string) error {
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return err
+	}
+	return &net.OpError{Op: "dial", Net: network, Err: err}
 }
 
 // tlsFor is the configuration for a connection to a broker's address. A
