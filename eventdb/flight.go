@@ -15,9 +15,11 @@ import (
 type flight struct {
 	mu sync.Mutex
 
-	// rows are those that were read and may still be in the table, by seq. A
-	// row leaves when it is deleted, parked or returned.
-	rows map[int64]flying
+	// rows are those that were read and may still be in the table. A row leaves
+	// when it is deleted, parked or returned. The seq alone would not do: a
+	// server that has lost commits draws their seqs again while rows of these
+	// may be in flight.
+	rows map[eventmodels.OutboxKey]flying
 	// unacked counts the rows among them that Kafka has not acknowledged, by
 	// wire topic; no zeros.
 	unacked map[string]load
@@ -27,7 +29,7 @@ type flight struct {
 	// meanwhile may be on the page that the read brings, and must be known
 	// when it comes: such rows are in gone and leave after the read.
 	reading bool
-	gone    []int64
+	gone    []eventmodels.OutboxKey
 
 	// passed is the smallest seq of the rows that were read and are not here,
 	// because of their topic: they were passed over, or returned. They are read
@@ -69,7 +71,7 @@ type fence struct {
 
 func newFlight() *flight {
 	return &flight{
-		rows:      make(map[int64]flying),
+		rows:      make(map[eventmodels.OutboxKey]flying),
 		unacked:   make(map[string]load),
 		passed:    math.MaxInt64,
 		held:      make(map[string]error),
@@ -111,7 +113,7 @@ func (f *flight) admit(page []eventmodels.OutboxRow, held []string) []*eventmode
 	send := make([]*eventmodels.OutboxRow, 0, len(page))
 	for i := range page {
 		row := &page[i]
-		if _, here := f.rows[row.Seq]; here {
+		if _, here := f.rows[row.OutboxKey()]; here {
 			continue
 		}
 		if slices.Contains(held, row.Topic) {
@@ -119,7 +121,7 @@ func (f *flight) admit(page []eventmodels.OutboxRow, held []string) []*eventmode
 			continue
 		}
 		size := sizeOf(row)
-		f.rows[row.Seq] = flying{bytes: size}
+		f.rows[row.OutboxKey()] = flying{bytes: size}
 		f.count(row.Topic, 1, size)
 		send = append(send, row)
 	}
@@ -130,8 +132,8 @@ func (f *flight) admit(page []eventmodels.OutboxRow, held []string) []*eventmode
 // endRead is called, with the lock, when nothing of the read is used any more.
 func (f *flight) endRead() {
 	f.reading = false
-	for _, seq := range f.gone {
-		delete(f.rows, seq)
+	for _, key := range f.gone {
+		delete(f.rows, key)
 	}
 	f.gone = f.gone[:0]
 }
@@ -150,7 +152,7 @@ func (f *flight) strangers(page []eventmodels.OutboxRow) []eventmodels.OutboxRow
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	unknown := slices.DeleteFunc(page, func(row eventmodels.OutboxRow) bool {
-		_, here := f.rows[row.Seq]
+		_, here := f.rows[row.OutboxKey()]
 		_, held := f.held[row.Topic]
 		return here || held
 	})
@@ -164,8 +166,8 @@ func (f *flight) lowest() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	lowest := f.passed
-	for seq := range f.rows {
-		lowest = min(lowest, seq)
+	for key := range f.rows {
+		lowest = min(lowest, key.Seq)
 	}
 	return lowest
 }
@@ -191,13 +193,13 @@ func (f *flight) count(topic string, rows, bytes int) {
 
 // settle notes that Kafka, or the topic's hold, has decided about a row.
 func (f *flight) settle(row *eventmodels.OutboxRow, acked bool) {
-	was, ok := f.rows[row.Seq]
+	was, ok := f.rows[row.OutboxKey()]
 	if !ok || was.acked {
 		return
 	}
 	f.count(row.Topic, -1, -was.bytes)
 	if acked {
-		f.rows[row.Seq] = flying{acked: true}
+		f.rows[row.OutboxKey()] = flying{acked: true}
 	}
 }
 
@@ -230,7 +232,7 @@ func (f *flight) Returned(rows []*eventmodels.OutboxRow) {
 	f.mu.Lock()
 	for _, row := range rows {
 		f.settle(row, false)
-		delete(f.rows, row.Seq)
+		delete(f.rows, row.OutboxKey())
 		f.passed = min(f.passed, row.Seq)
 	}
 	f.mu.Unlock()
@@ -336,9 +338,9 @@ func (f *flight) deleted(keys []eventmodels.OutboxKey) {
 	f.mu.Lock()
 	for _, key := range keys {
 		if f.reading {
-			f.gone = append(f.gone, key.Seq)
+			f.gone = append(f.gone, key)
 		} else {
-			delete(f.rows, key.Seq)
+			delete(f.rows, key)
 		}
 	}
 	f.mu.Unlock()
