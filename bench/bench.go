@@ -60,7 +60,7 @@ func (b bench) growth() []compare.Measurement {
 		b.growthInstances(),
 		b.growthBacklog(),
 		b.growthDead(),
-		b.growthSnapshot(),
 		b.growthMarks(),
+		b.growthSnapshot(), // lasts longest
 	}
 }

@@ -109,7 +109,7 @@ func (f *forwarding) start(ctx context.Context, c *compare.Cleanup) error {
 
 // forwardedRows is how many rows the outbox of the forwarder has: a fraction of
 // the others', since it takes so much longer with each.
-func (r *relaying) forwardedRows() int { return r.rows / 60 }
+func (r *relaying) forwardedRows() int { return r.rows / 40 }
 
 // forwarder is the trial of Watermill.
 func (r *relaying) forwarder(ctx context.Context, t *compare.Trial) error {

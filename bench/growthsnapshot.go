@@ -26,6 +26,7 @@ func (b bench) growthSnapshot() compare.Measurement {
 		},
 		Goals:  []compare.Goal{compare.SteadyWithin(0.2)},
 		Rounds: b.size.crowdedRounds,
+		Lasts:  3 * b.size.held, // for the three of them
 		Open: func(ctx context.Context, c *compare.Cleanup) ([]compare.Contender, error) {
 			r, err := b.openRelaying(ctx, c, 500, b.size.grown)
 			if err != nil {

@@ -13,11 +13,12 @@ import (
 // growthHandlers measures what more handlers of one topic cost.
 func (b bench) growthHandlers() compare.Measurement {
 	return compare.Measurement{
-		Name:  "growth/handlers",
-		Title: fmt.Sprintf("events of %d bytes, each to several handlers of one group, which do nothing", consumedBytes),
-		Unit:  "calls",
-		Axis:  "handlers",
-		Notes: []string{"Calls are events times handlers. The topic has fewer events where there are more handlers."},
+		Name:   "growth/handlers",
+		Title:  fmt.Sprintf("events of %d bytes, each to several handlers of one group, which do nothing", consumedBytes),
+		Unit:   "calls",
+		Axis:   "handlers",
+		Rounds: growthRounds,
+		Notes:  []string{"Calls are events times handlers. The topic has fewer events where there are more handlers."},
 		Open: func(ctx context.Context, c *compare.Cleanup) ([]compare.Contender, error) {
 			var contenders []compare.Contender
 			for i, handlers := range b.size.sizes {

@@ -13,10 +13,11 @@ const growthRate = 20
 // growthInstances measures what more broadcast instances cost.
 func (b bench) growthInstances() compare.Measurement {
 	return compare.Measurement{
-		Name:  "growth/broadcast",
-		Title: fmt.Sprintf("from Kafka to the broadcast handlers of all instances, at %d events/s", growthRate),
-		Unit:  "deliveries",
-		Axis:  "instances",
+		Name:   "growth/broadcast",
+		Title:  fmt.Sprintf("from Kafka to the broadcast handlers of all instances, at %d events/s", growthRate),
+		Unit:   "deliveries",
+		Axis:   "instances",
+		Rounds: growthRounds,
 		Notes: []string{
 			fmt.Sprintf("All instances are Libraries in one process, %d of which start at a time; a delivery is an event that has reached one of them.", starting),
 			"The broker sees what it would see of as many processes: each instance has connections and readers of its own. Two CPUs serve all of them.",

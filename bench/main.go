@@ -56,7 +56,7 @@ func parse(from []string) (arguments, error) {
 	flags.StringVar(&args.out, "o", "", "write the report into this `folder`: README.md and pictures")
 	flags.StringVar(&args.quote, "quote", "", "with -o, also replace the figures of this `page`, between its marks")
 	flags.StringVar(&args.runner.Profiles, "profiles", "", "write CPU and allocation profiles of each trial to this `folder`")
-	flags.DurationVar(&args.limit, "limit", 0, "begin no further measurement after this time; what is left out is told in the report")
+	flags.DurationVar(&args.limit, "limit", 0, "begin no measurement that would end after this time, as far as that is known; the report tells what is left out")
 	flags.BoolVar(&args.list, "list", false, "list the measurements and do nothing else")
 	flags.BoolFunc("short", "about a second each: to see that it works, not to compare", func(string) error {
 		args.size = short
@@ -116,7 +116,7 @@ func run(ctx context.Context, args arguments) error {
 		begun = time.Now()
 	)
 	for _, m := range args.chosen(bench{servers: s, size: args.size}) {
-		if ctx.Err() != nil || args.limit > 0 && time.Since(begun) > args.limit {
+		if ctx.Err() != nil || args.limit > 0 && time.Since(begun)+m.Lasts > args.limit {
 			report.LeftOut = append(report.LeftOut, m.Name)
 			continue
 		}

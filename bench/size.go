@@ -30,13 +30,13 @@ type size struct {
 
 var (
 	full = size{
-		produce:       2500 * time.Millisecond,
-		transact:      3 * time.Second,
-		latency:       8 * time.Second,
-		rows:          300_000,
+		produce:       2 * time.Second,
+		transact:      2 * time.Second,
+		latency:       6 * time.Second,
+		rows:          200_000,
 		consumed:      600_000,
 		once:          20_000,
-		backends:      20_000,
+		backends:      10_000,
 		batched:       100_000,
 		starts:        20,
 		growing:       time.Second,

@@ -17,6 +17,7 @@ import (
 
 const (
 	spreadGoroutines = 64
+	growthRounds     = 2 // so that all of it takes minutes
 	spreadPartitions = 4 // of each topic, where there are more and more of them
 )
 
@@ -47,6 +48,7 @@ func (b bench) spreads(axis string) []*spread {
 func (b bench) growthMeasurement(m compare.Measurement, prepare func(context.Context, *compare.Cleanup, *spread) error,
 	events, peer func(*spread, context.Context, *compare.Trial) error) compare.Measurement {
 	m.Name = "growth/" + m.Name + "/" + m.Axis
+	m.Rounds = growthRounds
 	if m.Axis == "topics" {
 		m.Notes = append(m.Notes, fmt.Sprintf("Each topic has %d partitions.", spreadPartitions))
 	}

@@ -3,6 +3,7 @@ package compare
 import (
 	"context"
 	"strings"
+	"time"
 )
 
 // Measurement is one piece of work that several contenders do in turn.
@@ -21,6 +22,9 @@ type Measurement struct {
 	// than in other measurements, because one turn takes minutes; 0 leaves it to
 	// the Runner.
 	Rounds int
+	// Lasts is how long it takes at least, where that is minutes; a run with a
+	// limit leaves it out when that does not suffice. 0 says nothing.
+	Lasts time.Duration
 	// Goals are what the first contender that is no peer is meant to reach.
 	Goals []Goal
 	// Notes are what a reader must know to judge the numbers.
