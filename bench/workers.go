@@ -12,10 +12,11 @@ import (
 // counts the goroutines.
 type task func(ctx context.Context, worker, n int) error
 
-// hammer calls do from several goroutines until d is over, and returns how often.
+// hammer calls do from several goroutines until d is over, and returns how often:
+// once at least, however long the goroutines have waited for a CPU.
 func hammer(ctx context.Context, goroutines int, d time.Duration, do task) (int, error) {
 	until := time.Now().Add(d)
-	return work(ctx, goroutines, func(int) bool { return time.Now().Before(until) }, do)
+	return work(ctx, goroutines, func(n int) bool { return n == 0 || time.Now().Before(until) }, do)
 }
 
 // divide calls do total times from several goroutines.
