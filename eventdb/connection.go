@@ -113,7 +113,7 @@ func (c *Connection[ID, TX, DB]) insert(ctx context.Context, tx eventmodels.Abst
 		}
 	}
 	carried := false
-	if trips.Carry != nil {
+	if trips.Carry != nil && trips.live() {
 		carried, err = trips.Carry(scope, rows)
 	}
 	if !carried && err == nil {

@@ -22,7 +22,7 @@ func (c *Connection[ID, TX, DB]) TransactOnce(ctx context.Context, marks []event
 	slices.SortFunc(sorted, compareMarks)
 	trips := &RoundTrips{marks: slices.Compact(sorted), wait: c.settings.MarkWait}
 	err := c.transact(ctx, trips, c.dialect.OnceOptions(), func(tx TX) error {
-		if !trips.inserted {
+		if !trips.inserted || !trips.live() {
 			err := trips.InsertMarks(ctx, func(ctx context.Context, marks []eventmodels.Mark) ([]eventmodels.Mark, error) {
 				return c.dialect.InsertMarks(ctx, tx, marks)
 			})

@@ -18,7 +18,15 @@ import (
 //
 // The driver's side of the contract: it begins the transaction and, if there
 // are marks, inserts them with [RoundTrips.InsertMarks] in the same round trip;
-// and it sets Carry.
+// it sets Carry; it calls Committing before it sends COMMIT, and Ended when it
+// rolls back.
+//
+// A BeginTx of the application's own can begin more than one transaction with
+// the context: one that it rolls back, because it could not be set up, before it
+// begins another one; or one that has to do with something else. The driver
+// cannot know which of them is the library's. So what travels with a
+// transaction is worth nothing once that has ended, and the statements go one by
+// one; and marks are not committed before BeginTx has returned.
 type RoundTrips struct {
 	// Carry makes COMMIT insert rows into the outbox first; if they are
 	// refused nothing is committed, and the error of COMMIT is theirs. It is
@@ -30,6 +38,8 @@ type RoundTrips struct {
 	marks    []eventmodels.Mark // ascending and distinct; none of a transaction without
 	wait     time.Duration      // for marks
 	taken    atomic.Bool        // a driver has found it
+	begun    atomic.Bool        // BeginTx has returned
+	ended    atomic.Bool        // the driver's transaction has; database/sql may end it on a goroutine of its own
 	inserted bool               // by InsertMarks
 	fresh    []eventmodels.Mark // of those that were inserted
 }
@@ -46,6 +56,26 @@ func RoundTripsOf(ctx context.Context) *RoundTrips {
 	}
 	return r
 }
+
+// errEarlyCommit refuses a COMMIT.
+var errEarlyCommit = errors.New("a transaction that was begun with the context that BeginTx was given for another one is not committed, since it has the other one's marks; begin it with a context of its own")
+
+// Committing says that the transaction is about to be committed. An error is
+// the result of COMMIT, and the transaction is to be rolled back: it is not the
+// one that the marks are for.
+func (r *RoundTrips) Committing() error {
+	if r.inserted && !r.begun.Load() {
+		return errEarlyCommit
+	}
+	r.ended.Store(true)
+	return nil
+}
+
+// Ended says that the transaction was rolled back.
+func (r *RoundTrips) Ended() { r.ended.Store(true) }
+
+// live says whether the driver has a transaction that things travel with.
+func (r *RoundTrips) live() bool { return !r.ended.Load() }
 
 // HasMarks says whether there are marks to be inserted.
 func (r *RoundTrips) HasMarks() bool { return len(r.marks) > 0 }

@@ -22,6 +22,7 @@ func (c *Connection[ID, TX, DB]) transact(ctx context.Context, trips *RoundTrips
 	if err != nil {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
+	trips.begun.Store(true)
 	finished := false
 	defer func() {
 		// work has panicked, or called runtime.Goexit.

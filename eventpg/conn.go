@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"io"
 
@@ -62,7 +63,7 @@ func (c *driverConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver
 	if trips == nil {
 		return c.pgxConn.BeginTx(ctx, opts)
 	}
-	tx := &transaction{ctx: ctx, native: c.Conn()}
+	tx := &transaction{ctx: ctx, trips: trips, native: c.Conn()}
 	var err error
 	if trips.HasMarks() && opts == (driver.TxOptions{Isolation: driver.IsolationLevel(sql.LevelReadCommitted)}) {
 		err = trips.InsertMarks(ctx, tx.beginWithMarks)
@@ -79,6 +80,7 @@ func (c *driverConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver
 // transaction is a driver.Tx whose COMMIT can insert rows first.
 type transaction struct {
 	ctx    context.Context // of BEGIN, and so of COMMIT and ROLLBACK
+	trips  *eventdb.RoundTrips
 	native *pgx.Conn
 	begun  driver.Tx
 	rows   []eventmodels.OutboxRow // for COMMIT
@@ -135,6 +137,9 @@ func (t *transaction) carry(scope string, rows []eventmodels.OutboxRow) (bool, e
 // to be rolled back. If it is the COMMIT, the transaction has ended. If the
 // connection is lost, one cannot tell: both have been sent.
 func (t *transaction) Commit() error {
+	if err := t.trips.Committing(); err != nil {
+		return errors.Join(err, t.Rollback())
+	}
 	if len(t.rows) == 0 {
 		return t.begun.Commit()
 	}
@@ -146,6 +151,9 @@ func (t *transaction) Commit() error {
 	_, err := results.Exec()
 	if err != nil {
 		_ = results.Close() // which repeats the error
+		if !t.native.IsClosed() && t.native.PgConn().TxStatus() != 'I' {
+			err = &notCommittedError{err} // also if it is pgx that has refused
+		}
 		t.end()
 		return fmt.Errorf("insert %d events into the outbox: %w", len(t.rows), explainSchema(err))
 	}
@@ -161,7 +169,16 @@ func (t *transaction) Commit() error {
 }
 
 // Rollback implements [driver.Tx].
-func (t *transaction) Rollback() error { return t.begun.Rollback() }
+func (t *transaction) Rollback() error {
+	t.trips.Ended()
+	return t.begun.Rollback()
+}
+
+// notCommittedError is what stood in the way of a COMMIT that the server has not
+// done, as the transaction shows that is still there.
+type notCommittedError struct{ error }
+
+func (e *notCommittedError) Unwrap() error { return e.error }
 
 // end rolls back what a failed round trip has left open. A connection with
 // which that does not work is closed, which rolls back, too.

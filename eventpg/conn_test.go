@@ -412,6 +412,106 @@ func TestRoundTripsOfOwnTypes(t *testing.T) {
 	}
 }
 
+// beginsTwice is a database whose BeginTx begins another transaction first.
+type beginsTwice struct {
+	*sql.DB
+	first func(*sql.Tx) error
+}
+
+func (db beginsTwice) BeginTx(ctx context.Context, opts *sql.TxOptions) (*eventdb.ExampleBasicTX, error) {
+	first, err := db.DB.BeginTx(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.first(first); err != nil {
+		return nil, err
+	}
+	return eventdb.ExampleBasicDB{DB: db.DB}.BeginTx(ctx, opts)
+}
+
+// Marks and events are those of the transaction that BeginTx returns, even if
+// it has begun another one before, with the same context.
+func TestRoundTripsOfAnotherTransaction(t *testing.T) {
+	for name, c := range map[string]struct {
+		first   func(*sql.Tx) error
+		refused bool // with marks
+	}{
+		"that was rolled back": {(*sql.Tx).Rollback, false},
+		"that was committed":   {(*sql.Tx).Commit, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			pool := f.wired(t).Unwrap().DB
+			pool.SetMaxOpenConns(2)
+			db := New[*eventdb.ExampleBasicTX](beginsTwice{pool, c.first})
+			db.AugmentWithProducer(f.producer)
+			produce := func(tx *eventdb.ExampleBasicTX) error {
+				tx.Produce(event{"a", "k", nil})
+				return nil
+			}
+			if err := db.Transact(testContext(t), produce); err != nil {
+				t.Error(err)
+			}
+			if n := f.count(t, "events_outbox"); n != 1 {
+				t.Errorf("%d events of a transaction", n)
+			}
+			called := 0
+			marks := []eventmodels.Mark{markOf("1")}
+			for range 2 {
+				err := db.TransactOnce(testContext(t), marks, func(tx *eventdb.ExampleBasicTX, fresh []bool) error {
+					called++
+					if n := f.count(t, "events_marks"); n != 0 {
+						t.Errorf("%d marks are committed before the event is handled", n)
+					}
+					return produce(tx)
+				})
+				if (err != nil) != c.refused || errors.Is(err, eventmodels.ErrCommitUnknown) {
+					t.Errorf("exactly once: %v", err)
+				}
+			}
+			want := 1
+			if c.refused {
+				want = 0
+			}
+			if n, rows := f.count(t, "events_marks"), f.count(t, "events_outbox"); called != want || n != want || rows != 1+want {
+				t.Errorf("handled %d times, %d marks, %d events", called, n, rows)
+			}
+			if n := pool.Stats().InUse; n != 0 {
+				t.Errorf("%d connections are in use", n)
+			}
+		})
+	}
+}
+
+// What pgx refuses to send was not sent, and COMMIT neither.
+func TestEventsThatCannotBeSent(t *testing.T) {
+	f := newFixture(t)
+	pool := rawPool(t, withParams(f.dsn, "default_query_exec_mode=simple_protocol"))
+	native, err := parse(withParams(f.dsn, "default_query_exec_mode=simple_protocol"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := sql.OpenDB(Connector(stdlib.GetConnector(*native)))
+	defer with.Close()
+	for name, db := range map[string]*DB{"with a Connector": Wrap(with), "without": Wrap(pool)} {
+		db.AugmentWithProducer(f.producer)
+		err := db.Transact(testContext(t), func(tx *Tx) error {
+			tx.Produce(event{"a", "k", nil})
+			_, err := tx.ExecContext(testContext(t), "SET LOCAL standard_conforming_strings = off")
+			return err
+		})
+		if err == nil || errors.Is(err, eventmodels.ErrCommitUnknown) || f.Fault(err) != eventmodels.FaultEvent {
+			t.Errorf("%s: %v, fault %v", name, err, f.Fault(err))
+		}
+		if err := db.Transact(testContext(t), func(*Tx) error { return nil }); err != nil {
+			t.Errorf("%s, afterwards: %v", name, err)
+		}
+	}
+	if n := f.count(t, "events_outbox"); n != 0 {
+		t.Errorf("%d events", n)
+	}
+}
+
 // Who looks at the driver's connection finds pgx's in it.
 func TestConnectorShowsItsConnection(t *testing.T) {
 	f := newFixture(t)

@@ -132,6 +132,10 @@ func (dialect) CommitRefused(err error) bool {
 	if errors.Is(err, pgx.ErrTxCommitRollback) || errors.Is(err, sql.ErrTxDone) || errors.Is(err, pgx.ErrTxClosed) || errors.Is(err, errLostBefore) {
 		return true
 	}
+	var notCommitted *notCommittedError
+	if errors.As(err, &notCommitted) {
+		return true
+	}
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) {
 		if answer.Code == codeIdleInTransaction {
