@@ -33,7 +33,8 @@ var notShown = map[string][]string{
 	"for backends, which eventdb's own tests and those in the tree show": {
 		"eventdb.NewConnection", "eventdb.Connection.AugmentWithProducer", "eventdb.Connection.Fault", "eventdb.Connection.OpenOutbox",
 		"eventdb.Connection.MaxConnections", "eventdb.NewRelay", "eventdb.Relay.Once", "eventdb.Relay.Leading", "eventdb.Relay.Wake",
-		"eventdb.Relay.Missed", "eventdb.RoundTripsOf", "eventdb.RoundTrips.InsertMarks", "eventdb.RoundTrips.HasMarks", "eventdb.StartSweeper",
+		"eventdb.Relay.Missed", "eventdb.RoundTripsOf", "eventdb.RoundTrips.InsertMarks", "eventdb.RoundTrips.HasMarks", "eventdb.RoundTrips.Committing",
+		"eventdb.RoundTrips.Ended", "eventdb.StartSweeper",
 		"eventtest.Run",
 	},
 	"it takes a certificate, which an example would have to make first": {"eventembed.TLS"},
