@@ -81,7 +81,7 @@ func (l *LibraryNoDB) sendHeartbeats(ctx context.Context, client *kafka.Client) 
 	for ctx.Err() == nil {
 		interval := l.settings.heartbeat
 		limited, cancel := context.WithTimeout(ctx, interval)
-		err := client.Produce(limited, []*kafka.Record{{Topic: string(l.wireTopic(heartbeats.Topic())), Value: []byte("{}"), Timestamp: time.Now()}})
+		err := client.Produce(limited, []eventmodels.OutboxRow{{Topic: string(l.wireTopic(heartbeats.Topic())), Payload: []byte("{}"), CreatedAt: time.Now()}})
 		cancel()
 		if err != nil && ctx.Err() == nil {
 			ErrorCounts.WithLabelValues("broadcast-heartbeat").Inc()

@@ -69,6 +69,7 @@ type LibraryNoDB struct {
 	gaps        atomic.Int64                 // of broadcasts
 	outbox      atomic.Pointer[outboxSample] // nil unless this process relays
 	askedLimits sync.Map                     // kafka.WireTopic -> true: its limit was asked for
+	produced    producedTopics
 }
 
 var lastInstanceID atomic.Int32

@@ -1,10 +1,11 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,7 +14,6 @@ import (
 	"github.com/seed46dd6f11/events/internal/cloudevents"
 	"github.com/seed46dd6f11/events/internal/kafka"
 	"github.com/seed46dd6f11/events/internal/recordbatch"
-	"github.com/seed46dd6f11/events/internal/tracing"
 )
 
 // defaultMaxMessageBytes is Kafka's default of max.message.bytes, taken for
@@ -43,64 +43,90 @@ func (l *Library[ID, TX, DB]) Produce(ctx context.Context, method eventmodels.Pr
 	if err != nil {
 		return fmt.Errorf("produce: %w", err)
 	}
-	records := make([]*kafka.Record, len(events))
-	var traced []tracing.Sending
-	var topics []string
-	for i, event := range events {
-		encoded, err := l.encode(event)
-		if err != nil {
+	out := outgoings.Get().(*outgoing)
+	defer out.recycle()
+	for _, event := range events {
+		if err := l.add(out, event); err != nil {
 			return fmt.Errorf("produce: %w", err)
 		}
-		topic := event.GetTopic()
-		records[i] = &kafka.Record{
-			Topic: string(l.wireTopic(topic)), Key: encoded.Key, Value: encoded.Payload, Headers: encoded.Headers, Timestamp: time.Now(),
-		}
-		if !slices.Contains(topics, topic) {
-			topics = append(topics, topic)
-		}
-		if l.settings.tracing != nil {
-			traced = append(traced, tracing.Sending{Record: records[i], ID: encoded.ID})
-		}
 	}
-	end := l.settings.tracing.Send(ctx, traced)
-	err = l.send(ctx, client, topics, records)
+	end := l.settings.tracing.Send(ctx, out.spans(l.settings.tracing != nil))
+	err = l.send(ctx, client, out)
 	end(err)
 	if err != nil {
 		return fmt.Errorf("produce: %w", err)
 	}
-	for _, event := range events {
-		ProduceTopicCounts.WithLabelValues(event.GetTopic(), string(method)).Inc()
-	}
+	out.count(method)
 	return nil
 }
 
-// send makes sure that the topics exist and hands the records to Kafka.
-func (l *LibraryNoDB) send(ctx context.Context, client *kafka.Client, topics []string, records []*kafka.Record) error {
-	if err := l.ensureTopics(ctx, client, topics); err != nil {
-		return err
-	}
-	return l.unprefixed(client.Produce(ctx, records))
-}
-
-// encode checks and encodes an event, without network.
-func (l *LibraryNoDB) encode(event eventmodels.ProducingEvent) (cloudevents.Encoded, error) {
-	if isNil(event) {
-		return cloudevents.Encoded{}, &eventmodels.InvalidEventError{Reason: "the event is nil"}
-	}
-	topic := event.GetTopic()
-	if err := l.checkTopic(topic, ""); err != nil {
-		return cloudevents.Encoded{}, err
-	}
-	if l.mustRegister {
-		if _, ok := l.settings.topics[topic]; !ok {
-			return cloudevents.Encoded{}, &UnregisteredTopicsError{Topics: []string{topic}}
+// send makes sure that the topics exist and hands the events to Kafka.
+func (l *LibraryNoDB) send(ctx context.Context, client *kafka.Client, out *outgoing) error {
+	var unsure []string
+	for _, t := range out.topics {
+		if !client.TopicEnsured(t.wire) {
+			unsure = append(unsure, t.name)
 		}
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return cloudevents.Encoded{}, fmt.Errorf("make an event id: %w", err)
+	if len(unsure) > 0 {
+		if err := l.ensureTopics(ctx, client, unsure); err != nil {
+			return err
+		}
 	}
-	return cloudevents.Encode(event, cloudevents.Defaults{ID: id, Source: l.source, Now: time.Now()})
+	return l.unprefixed(client.Produce(ctx, out.finish()))
+}
+
+// producedTopic is a topic that may be produced to.
+type producedTopic struct {
+	name string
+	wire kafka.WireTopic
+}
+
+// producedTopics are those that were looked at before: checking a name takes
+// longer than encoding an event.
+type producedTopics struct {
+	mu     sync.RWMutex
+	topics map[string]*producedTopic
+}
+
+// producedTopic returns the topic, or why it cannot be produced to.
+func (l *LibraryNoDB) producedTopic(name string) (*producedTopic, error) {
+	l.produced.mu.RLock()
+	t := l.produced.topics[name]
+	l.produced.mu.RUnlock()
+	if t != nil {
+		return t, nil
+	}
+	if err := l.checkTopic(name, ""); err != nil {
+		return nil, err
+	}
+	if l.mustRegister {
+		if _, ok := l.settings.topics[name]; !ok {
+			return nil, &UnregisteredTopicsError{Topics: []string{name}}
+		}
+	}
+	t = &producedTopic{name: name, wire: l.wireTopic(name)}
+	l.produced.mu.Lock()
+	defer l.produced.mu.Unlock()
+	if l.produced.topics == nil {
+		l.produced.topics = make(map[string]*producedTopic)
+	}
+	l.produced.topics[name] = t
+	return t, nil
+}
+
+// encode checks and encodes an event, without network. id is the one that was
+// made for it.
+func (l *LibraryNoDB) encode(event eventmodels.ProducingEvent, with *cloudevents.Encoder, now time.Time) (t *producedTopic, e cloudevents.Encoded, id uuid.UUID, err error) {
+	if isNil(event) {
+		return nil, e, id, &eventmodels.InvalidEventError{Reason: "the event is nil"}
+	}
+	if t, err = l.producedTopic(event.GetTopic()); err != nil {
+		return nil, e, id, err
+	}
+	id = cloudevents.NewID(now)
+	e, err = with.Encode(event, cloudevents.Defaults{ID: id, Source: l.source, Now: now})
+	return t, e, id, err
 }
 
 // encodeOutbox makes the outbox row of an event.
@@ -110,32 +136,27 @@ func (l *LibraryNoDB) encodeOutbox(ctx context.Context, event eventmodels.Produc
 	if err != nil {
 		return eventmodels.OutboxRow{}, err
 	}
-	encoded, err := l.encode(event)
+	now := time.Now()
+	var encoder cloudevents.Encoder
+	t, encoded, id, err := l.encode(event, &encoder, now)
 	if err != nil {
 		return eventmodels.OutboxRow{}, err
 	}
-	id, err := uuid.Parse(encoded.ID)
-	if err != nil || id.Version() != 7 {
-		// The event brought its own id: the row needs one, too.
-		if id, err = uuid.NewV7(); err != nil {
-			return eventmodels.OutboxRow{}, fmt.Errorf("make a row id: %w", err)
-		}
+	if own, err := uuid.Parse(encoded.ID); err == nil && own.Version() == 7 {
+		id = own
 	}
-	wire := l.wireTopic(event.GetTopic())
-	encoded.Headers = l.settings.tracing.Create(ctx, string(wire), encoded.ID, encoded.Headers)
-	headers := make([]recordbatch.Header, len(encoded.Headers))
-	for i, h := range encoded.Headers {
-		headers[i] = recordbatch.Header{Key: h.Key, Value: h.Value}
+	if l.settings.tracing != nil {
+		encoded.Headers = l.settings.tracing.Create(ctx, string(t.wire), cmp.Or(encoded.ID, id.String()), encoded.Headers)
 	}
 	row := eventmodels.OutboxRow{
 		ID:        id,
-		Topic:     string(wire),
+		Topic:     string(t.wire),
 		Key:       encoded.Key,
-		Headers:   recordbatch.AppendHeaders(nil, headers),
+		Headers:   recordbatch.AppendHeaders(nil, encoded.Headers),
 		Payload:   encoded.Payload,
-		CreatedAt: time.Now(),
+		CreatedAt: now,
 	}
-	limit, ok := client.CachedLimit(wire)
+	limit, ok := client.CachedLimit(t.wire)
 	if !ok {
 		limit = max(defaultMaxMessageBytes, l.settings.sizeFloor)
 	}

@@ -204,7 +204,7 @@ func (f *flight) settle(row *eventmodels.OutboxRow, acked bool) {
 }
 
 // Acked implements [lanes.Report].
-func (f *flight) Acked(rows []*eventmodels.OutboxRow) {
+func (f *flight) Acked(rows []*eventmodels.OutboxRow, _ int32, _ int64) {
 	f.mu.Lock()
 	f.acks++
 	for _, row := range rows {

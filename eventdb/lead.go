@@ -73,7 +73,7 @@ type reportTo struct {
 	observer RelayObserver
 }
 
-func (r reportTo) Acked(rows []*eventmodels.OutboxRow) {
+func (r reportTo) Acked(rows []*eventmodels.OutboxRow, partition int32, offset int64) {
 	r.spans.end(rows, nil)
 	for len(rows) > 0 {
 		n := 1
@@ -81,7 +81,7 @@ func (r reportTo) Acked(rows []*eventmodels.OutboxRow) {
 			n++
 		}
 		r.observer.Relayed(rows[0].Topic, rows[:n])
-		r.flight.Acked(rows[:n])
+		r.flight.Acked(rows[:n], partition, offset)
 		rows = rows[n:]
 	}
 }

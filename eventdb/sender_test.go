@@ -140,7 +140,7 @@ func (s *sender) writeAll() {
 			s.fence(err)
 			continue
 		}
-		s.report.Acked(batch)
+		s.report.Acked(batch, 0, -1)
 	}
 }
 
@@ -155,7 +155,7 @@ func (s *sender) ack(n int) {
 		s.fence(err)
 		return
 	}
-	s.report.Acked(batch)
+	s.report.Acked(batch, 0, -1)
 }
 
 // refuse says that the first row of the queue cannot be stored.

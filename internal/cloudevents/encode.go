@@ -1,6 +1,7 @@
 package cloudevents
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -16,7 +17,7 @@ import (
 
 // Encoded is an event as it goes into a record or an outbox row.
 type Encoded struct {
-	// ID is the event's, or the UUIDv7 given to it.
+	// ID is the event's own; "": it has that of the Defaults.
 	ID string
 	// Key is nil for an event without key.
 	Key []byte
@@ -35,9 +36,30 @@ type Defaults struct {
 	Now    time.Time
 }
 
-// Encode encodes an event. Its errors are [*eventmodels.InvalidEventError].
-// The topic's name is the caller's to check.
+// Encode is [Encoder.Encode] of an event alone.
 func Encode(event eventmodels.ProducingEvent, d Defaults) (Encoded, error) {
+	var e Encoder
+	return e.Encode(event, d)
+}
+
+// Encoder encodes events into memory that they share. The zero value is ready.
+type Encoder struct {
+	headers []kafka.Header
+	values  []byte
+	// written are the values that headers refer to.
+	written int
+}
+
+// Reset makes the memory available again: the headers of what was encoded are no
+// longer valid.
+func (w *Encoder) Reset() {
+	clear(w.headers)
+	w.headers, w.values, w.written = w.headers[:0], w.values[:0], 0
+}
+
+// Encode encodes an event. Its errors are [*eventmodels.InvalidEventError].
+// The topic's name is the caller's to check. The headers are valid until Reset.
+func (w *Encoder) Encode(event eventmodels.ProducingEvent, d Defaults) (Encoded, error) {
 	payload, contentType, err := marshal(event)
 	if err != nil {
 		return Encoded{}, &eventmodels.InvalidEventError{Topic: event.GetTopic(), Reason: "it cannot be encoded", Err: err}
@@ -60,19 +82,20 @@ func Encode(event eventmodels.ProducingEvent, d Defaults) (Encoded, error) {
 		at = d.Now
 	}
 	e := Encoded{ID: attributes.ID, Payload: payload, Timestamp: at}
-	if e.ID == "" {
-		e.ID = d.ID.String()
-	}
 	if key := event.GetKey(); key != "" {
 		e.Key = []byte(key)
 	}
 	source, eventType := orElse(attributes.Source, d.Source), orElse(attributes.Type, event.GetTopic())
-	w := headerWriter{
-		headers: make([]kafka.Header, 0, 8+len(own)),
-		values: make([]byte, 0, len(e.ID)+len(source)+len(specVersion)+len(eventType)+len(time.RFC3339Nano)+
-			len(attributes.Subject)+len(attributes.DataSchema)+len(contentType)),
+	first := len(w.headers)
+	w.headers = slices.Grow(w.headers, 8+len(own))
+	w.values = slices.Grow(w.values, max(len(e.ID), uuidText)+len(source)+len(specVersion)+len(eventType)+len(time.RFC3339Nano)+
+		len(attributes.Subject)+len(attributes.DataSchema)+len(contentType))
+	if e.ID != "" {
+		w.add(headerID, e.ID)
+	} else {
+		w.values = appendUUID(w.values, d.ID)
+		w.end(headerID)
 	}
-	w.add(headerID, e.ID)
 	w.add(headerSource, source)
 	w.add(headerSpecVersion, orElse(attributes.SpecVersion, specVersion))
 	w.add(headerType, eventType)
@@ -94,25 +117,30 @@ func Encode(event eventmodels.ProducingEvent, d Defaults) (Encoded, error) {
 			}
 		}
 	}
-	e.Headers = w.headers
+	e.Headers = w.headers[first:len(w.headers):len(w.headers)]
 	return e, nil
 }
 
-// headerWriter writes headers whose values share memory: one allocation instead
-// of one for each. A value that was written stays where it is when values grows.
-type headerWriter struct {
-	headers []kafka.Header
-	values  []byte
-	written int // of values, in headers
-}
-
-func (w *headerWriter) add(name, value string) {
+// add writes a header. What was written stays where it is when values grows.
+func (w *Encoder) add(name, value string) {
 	w.values = append(w.values, value...)
 	w.end(name)
 }
 
+// uuidText is the length of a UUID as text.
+const uuidText = 36
+
+// appendUUID appends the text of id.
+func appendUUID(dst []byte, id uuid.UUID) []byte {
+	dst = hex.AppendEncode(dst, id[:4])
+	for _, part := range [][]byte{id[4:6], id[6:8], id[8:10], id[10:]} {
+		dst = hex.AppendEncode(append(dst, '-'), part)
+	}
+	return dst
+}
+
 // end makes a header of what was appended to values since the last one.
-func (w *headerWriter) end(name string) {
+func (w *Encoder) end(name string) {
 	end := len(w.values)
 	w.headers = append(w.headers, kafka.Header{Key: name, Value: w.values[w.written:end:end]})
 	w.written = end

@@ -42,7 +42,7 @@ func TestGroupChurn(t *testing.T) {
 			for i := range records {
 				records[i] = record(topic, fmt.Sprint(i), fmt.Sprint(round, "-", i))
 			}
-			if err := client.Produce(timeout(t), records); err != nil {
+			if err := client.produce(timeout(t), records); err != nil {
 				t.Fatal(err)
 			}
 			if len(alive) > 3 {
@@ -96,7 +96,7 @@ func TestProduceLeavesNoGoroutines(t *testing.T) {
 		client := c.client(t)
 		ctx := timeout(t)
 		produce := func() {
-			if err := client.Produce(ctx, []*Record{record("t", "k", "v")}); err != nil {
+			if err := client.produce(ctx, []*Record{record("t", "k", "v")}); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := client.Limits(ctx, "t"); err != nil {
@@ -122,7 +122,7 @@ func TestProduceOneByOne(t *testing.T) {
 		client := c.client(t)
 		began := time.Now()
 		for i := range 2000 {
-			if err := client.Produce(timeout(t), []*Record{record(topic, fmt.Sprint(i), "v")}); err != nil {
+			if err := client.produce(timeout(t), []*Record{record(topic, fmt.Sprint(i), "v")}); err != nil {
 				t.Fatal(err)
 			}
 		}

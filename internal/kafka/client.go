@@ -22,7 +22,8 @@ type Client struct {
 	adm   *kadm.Client
 	known *topics
 	limit *limits
-	purge purger
+
+	producer *producer
 
 	close sync.Once
 }
@@ -35,7 +36,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{cfg: cfg, log: cfg.Logger}
-	client, err := kgo.NewClient(append(cfg.options(), c.producing()...)...)
+	client, err := kgo.NewClient(cfg.options()...)
 	if err != nil {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
@@ -43,6 +44,7 @@ func New(cfg Config) (*Client, error) {
 	c.adm = kadm.NewClient(client)
 	c.known = newTopics(c)
 	c.limit = newLimits(c)
+	c.producer = newProducer(c)
 	return c, nil
 }
 
@@ -73,6 +75,7 @@ func (c *Client) ClusterID(ctx context.Context) (string, error) {
 // does every later call. It can be called several times.
 func (c *Client) Close() {
 	c.close.Do(func() {
+		c.producer.stop()
 		c.known.stop()
 		c.limit.stop()
 		c.kgo.Close()

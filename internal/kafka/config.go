@@ -13,6 +13,8 @@ import (
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/seed46dd6f11/events/internal/recordbatch"
 )
 
 // Config is what every client of this package needs to know about the
@@ -68,9 +70,11 @@ type Config struct {
 	// FetchMaxBytes is how much one broker may send at once. Default 32 MiB.
 	FetchMaxBytes int32
 	// MaxBufferedBytes bounds what is being produced and not yet
-	// acknowledged; Produce waits for room. Default 128 MiB.
+	// acknowledged; Produce waits for room. A call with more waits until it is
+	// alone. Default 128 MiB.
 	MaxBufferedBytes int
-	// MaxBufferedRecords bounds the same by count. Default 50,000.
+	// MaxBufferedRecords bounds the same by count: a record takes at least as
+	// much room as if they were all of one size. Default 50,000.
 	MaxBufferedRecords int
 }
 
@@ -86,22 +90,13 @@ const (
 	Zstd          Compression = "zstd"
 )
 
-// codecs are the codecs in the order in which they are tried: a broker that is
-// too old for the first gets the next.
-func (c Compression) codecs() ([]kgo.CompressionCodec, error) {
-	switch c {
-	case NoCompression:
-		return []kgo.CompressionCodec{kgo.NoCompression()}, nil
-	case Snappy, "":
-		return []kgo.CompressionCodec{kgo.SnappyCompression(), kgo.NoCompression()}, nil
-	case Gzip:
-		return []kgo.CompressionCodec{kgo.GzipCompression(), kgo.NoCompression()}, nil
-	case LZ4:
-		return []kgo.CompressionCodec{kgo.Lz4Compression(), kgo.NoCompression()}, nil
-	case Zstd:
-		return []kgo.CompressionCodec{kgo.ZstdCompression(), kgo.SnappyCompression(), kgo.NoCompression()}, nil
-	}
-	return nil, fmt.Errorf("unknown codec %q; use none, snappy, gzip, lz4 or zstd", string(c))
+// codecs are the codecs in the words of record batches.
+var codecs = map[Compression]recordbatch.Compression{
+	NoCompression: recordbatch.None,
+	Snappy:        recordbatch.Snappy,
+	Gzip:          recordbatch.Gzip,
+	LZ4:           recordbatch.LZ4,
+	Zstd:          recordbatch.Zstd,
 }
 
 // withDefaults fills in the defaults.
@@ -139,8 +134,8 @@ func (c Config) validate() error {
 			return errors.New("kafka: Brokers: one of the addresses is empty")
 		}
 	}
-	if _, err := c.Compression.codecs(); err != nil {
-		return fmt.Errorf("kafka: Compression: %w", err)
+	if _, ok := codecs[c.Compression]; !ok {
+		return fmt.Errorf("kafka: Compression: unknown codec %q; use none, snappy, gzip, lz4 or zstd", string(c.Compression))
 	}
 	for _, d := range []struct {
 		field string

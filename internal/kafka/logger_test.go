@@ -68,7 +68,7 @@ func TestLogsNothingPerRecord(t *testing.T) {
 	cfg.Logger = log.logger(slog.LevelInfo)
 	m := join(t, cfg)
 	for range 100 {
-		if err := client.Produce(timeout(t), []*Record{record("t", "secret key", "secret value")}); err != nil {
+		if err := client.produce(timeout(t), []*Record{record("t", "secret key", "secret value")}); err != nil {
 			t.Fatal(err)
 		}
 	}

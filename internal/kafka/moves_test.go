@@ -32,7 +32,7 @@ func TestBrokersMove(t *testing.T) {
 		}
 		for i := range 10 {
 			v := fmt.Sprint(round, "-", i)
-			if err := client.Produce(timeout(t), []*Record{record("t", v, v)}); err != nil {
+			if err := client.produce(timeout(t), []*Record{record("t", v, v)}); err != nil {
 				t.Fatal(err)
 			}
 			want++

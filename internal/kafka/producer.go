@@ -4,236 +4,421 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/bits"
+	"math"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/kafka/lanes"
+	"github.com/seed46dd6f11/events/internal/recordbatch"
 )
 
 // maxRequest is the largest record that fits into a request: a broker's
 // socket.request.max.bytes is 100 MiB by default, as is franz-go's limit.
 const maxRequest = 99 << 20
 
-// producing are the options of the immediate producer. It writes at once
-// (without linger), waits for all in-sync replicas and is idempotent, which is
-// franz-go's default; keys go to the partition that Java's default partitioner
-// picks, records without a key to one partition after the other.
-//
-// There is no limit on how long or how often a record is tried: the caller's
-// ctx is the limit. What franz-go would give up by itself is a topic that it
-// cannot find in five looks.
-func (c *Client) producing() []kgo.Opt {
-	codecs, _ := c.cfg.Compression.codecs() // validated
-	return []kgo.Opt{
-		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.RecordPartitioner(partitioner{kgo.StickyKeyPartitioner(nil)}),
-		kgo.ProducerBatchCompression(codecs...),
-		kgo.ProducerLinger(0),
-		kgo.MaxBufferedRecords(c.cfg.MaxBufferedRecords),
-		kgo.MaxBufferedBytes(c.cfg.MaxBufferedBytes),
-		kgo.ProducerBatchMaxBytesFn(c.batchLimit),
-	}
-}
+// maxSendBackoff bounds the pause before a batch that has failed is sent again:
+// somebody waits for it.
+const maxSendBackoff = time.Second
 
-// batchLimit is how large franz-go makes batches of a topic. It asks when it
-// first sees the topic, and Produce has read the limit by then.
-//
-// franz-go counts the length that stands before a batch in the request, which
-// is not the batch's: a uvarint, or, as long as it does not know the version of
-// produce requests that the broker speaks, 4 bytes. See [purger.slack].
-func (c *Client) batchLimit(topic string) int32 {
-	limit := DefaultMaxMessageBytes
-	if c.limit != nil { // nil while the client is made
-		if v, ok := c.CachedLimit(WireTopic(topic)); ok {
-			limit = max(512, min(v, maxRequest))
-		}
-	}
-	if c.purge.hasSlack(WireTopic(topic)) {
-		return int32(limit + longPrefix)
-	}
-	return int32(limit + prefixSize(limit))
-}
-
-const longPrefix = 4
-
-// prefixSize is the size of the uvarint before a batch.
-func prefixSize(batch int) int { return (bits.Len(uint(batch+1)) + 6) / 7 }
-
-// Produce writes the records and returns when the brokers have acknowledged
-// all of them. The error is a [ProduceError] that names every record that was
-// not acknowledged; the others were. A record that is larger than its topic
-// allows is refused with a [TooBigError] without being sent.
+// Produce writes the rows and returns when the brokers have acknowledged all of
+// them (acks=all, idempotent). Their ID and Seq mean nothing here. The error is a
+// [ProduceError] that names every row that was not acknowledged; the others were.
+// A row that is larger than its topic allows is refused with a [TooBigError]
+// without being sent.
 //
 // ctx is the only limit: while the brokers are away, Produce waits. When ctx
-// ends it returns at once; records that had been sent by then may be written
-// all the same, and none may be changed afterwards.
+// ends it returns at once; rows that had been sent by then may be written all
+// the same, so that what they refer to must not be changed afterwards.
 //
-// Records of one call that have the same partition are written in their order.
-func (c *Client) Produce(ctx context.Context, records []*Record) error {
-	p := &production{client: c, ctx: ctx, records: records}
-	p.errs, p.pending = p.oneErr[:], p.onePending[:]
-	if len(records) != 1 {
-		p.errs, p.pending = make([]error, len(records)), make([]int, len(records))
-	}
-	pending := p.pending
-	for i := range records {
-		pending[i] = i
-	}
-	for attempt := 1; len(pending) > 0; attempt++ {
-		pending = p.attempt(pending, attempt)
-	}
-	return p.result()
+// Rows of one call that have the same partition are written in their order. Keys
+// go to the partition that Java's default partitioner picks, rows without a key
+// to one partition after the other.
+func (c *Client) Produce(ctx context.Context, rows []eventmodels.OutboxRow) error {
+	k := c.producer.pool.get()
+	k.rows = append(k.rows, rows...)
+	return c.producer.produce(ctx, k)
 }
 
-// production is one call of Produce.
-type production struct {
-	client  *Client
-	ctx     context.Context
-	records []*Record
-	errs    []error // the result of each record; nil is acknowledged
-	pending []int   // memory for the records that have no result
-
-	// Memory for a single record, of which most calls are.
-	oneErr     [1]error
-	onePending [1]int
+// ProducePlaced is [Client.Produce] for records whose Partition says where they
+// go: those of dead letters, of which all that belong together lie in one
+// partition, whatever their keys are. A partition that the topic does not have
+// is an error. Their Offset is set: -1 if they were not acknowledged, or if the
+// brokers do not know any more where a record lies that they already had.
+func (c *Client) ProducePlaced(ctx context.Context, records []*Record) error {
+	k := c.producer.pool.get()
+	k.placed = records
+	for _, r := range records {
+		r.Offset = -1
+		k.rows = append(k.rows, rowOf(r))
+	}
+	return c.producer.produce(ctx, k)
 }
 
-// attempts bounds how often a record is handed to franz-go again after its topic
-// was forgotten.
-const attempts = 5
+func rowOf(r *Record) eventmodels.OutboxRow {
+	at := r.Timestamp
+	if at.IsZero() {
+		at = time.Now()
+	}
+	return eventmodels.OutboxRow{Topic: r.Topic, Key: r.Key, Headers: recordbatch.AppendHeaders(nil, r.Headers), Payload: r.Value, CreatedAt: at}
+}
 
-// attempt hands the records over, waits for their results, and returns those
-// that should be handed over again.
-func (p *production) attempt(pending []int, attempt int) []int {
-	pending = p.check(pending)
-	if len(pending) == 0 {
-		return nil
+// producer writes what calls of Produce bring, through one sender of package
+// lanes, and tells them what became of it. The sender is made by the first call,
+// since it needs an identity from the brokers.
+type producer struct {
+	client *Client
+	// room bounds what is not acknowledged, in bytes; see [producer.weigh].
+	room *semaphore.Weighted
+	// senders has the sender, under the name of no topic.
+	senders *flights[*lanes.Sender]
+	pool    callPool
+
+	// life ends with stop, which waits for identifying.
+	life        context.Context
+	end         context.CancelFunc
+	identifying sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+	// calls are those whose rows the sender has, by slot; free are the slots
+	// without one.
+	calls []*call
+	free  []int
+}
+
+func newProducer(c *Client) *producer {
+	p := &producer{client: c, room: semaphore.NewWeighted(int64(c.cfg.MaxBufferedBytes))}
+	p.life, p.end = context.WithCancel(context.Background())
+	p.senders = newFlights(p.start)
+	return p
+}
+
+// theSender is the key of senders.
+const theSender WireTopic = ""
+
+// sender returns the sender, after making it.
+func (p *producer) sender(ctx context.Context) (*lanes.Sender, error) {
+	if s, ok := p.senders.cached(theSender); ok {
+		return s, nil
+	}
+	made, failed := p.senders.get(ctx, []WireTopic{theSender})
+	return made[theSender], failed[theSender]
+}
+
+// start makes the sender.
+func (p *producer) start(ctx context.Context, _ []WireTopic, f *flight[*lanes.Sender]) {
+	id, err := p.identity(ctx, func(err error) { f.trying(theSender, err) })
+	if err != nil {
+		f.report(theSender, nil, err)
+		return
 	}
 	c := p.client
-	rounds := make(rounds, 0, 1)
-	for _, i := range pending {
-		t := WireTopic(p.records[i].Topic)
-		if _, ok := rounds.of(t); !ok {
-			rounds = append(rounds, topicRound{t, c.purge.round(p.ctx, t)})
-		}
+	s, err := lanes.New(lanes.Config{
+		Client:          c.kgo,
+		Identity:        id,
+		Report:          p,
+		Logger:          c.log,
+		Compression:     codecs[c.cfg.Compression],
+		Patient:         true,
+		Recreated:       func(topic string) { c.Forget(WireTopic(topic)) },
+		MaxMessageBytes: func(topic string) int { limit, _ := c.CachedLimit(WireTopic(topic)); return limit },
+		MaxBackoff:      maxSendBackoff,
+		MetadataMaxAge:  c.cfg.MetadataMaxAge,
+	})
+	if err == nil {
+		s.Start()
 	}
-	results := p.handOver(pending)
-
-	var again []int
-	for n, i := range pending {
-		err := results[n]
-		round, _ := rounds.of(WireTopic(p.records[i].Topic))
-		if err == nil || p.ctx.Err() != nil || !c.purge.retry(failure{c, p.records[i], round, attempt, err}) {
-			p.errs[i] = err
-			continue
-		}
-		again = append(again, i)
-	}
-	return again
+	f.report(theSender, s, err)
 }
 
-// check settles the records that cannot be sent, and returns the others.
-func (p *production) check(pending []int) []int {
-	sendable := pending[:0]
-	for _, i := range pending {
-		r := p.records[i]
-		limit, err := p.client.Limits(p.ctx, WireTopic(r.Topic))
-		if err == nil {
-			err = checkSize(r, min(limit, maxRequest, p.client.cfg.MaxBufferedBytes))
+// identity asks the brokers for a producer id, again as long as it fails with
+// what can pass, of which trying is told.
+func (p *producer) identity(ctx context.Context, trying func(error)) (lanes.Identity, error) {
+	for wait := (pause{}); ; wait.next(ctx) {
+		id, err := lanes.InitProducerID(ctx, p.client.kgo)
+		switch {
+		case err == nil:
+			return id, nil
+		case ctx.Err() != nil:
+			return id, ctx.Err()
 		}
-		if err != nil {
-			p.errs[i] = err
-			continue
+		if err = p.client.cfg.explain("begin to produce", err); final(err) {
+			return id, err
 		}
-		sendable = append(sendable, i)
+		trying(err)
 	}
-	return sendable
 }
 
-// handOver gives the records to franz-go, all at once, and waits for their
-// results or for the end of ctx.
-func (p *production) handOver(pending []int) []error {
-	h := &handover{left: len(pending), done: make(chan struct{})}
-	if h.results = h.one[:]; len(pending) != 1 {
-		h.results = make([]error, len(pending))
+// produce does what [Client.Produce] says, and recycles the call.
+func (p *producer) produce(ctx context.Context, k *call) error {
+	k.begin()
+	p.check(ctx, k)
+	if k.left > 0 {
+		p.send(ctx, k)
 	}
-	for n := range h.results {
-		h.results[n] = errPending
+	err := p.result(ctx, k)
+	p.pool.put(k)
+	return err
+}
+
+// check settles the rows that cannot be sent, and weighs the others.
+func (p *producer) check(ctx context.Context, k *call) {
+	var topic string
+	var limit int
+	var err error
+	for i := range k.rows {
+		row := &k.rows[i]
+		if i == 0 || row.Topic != topic {
+			topic = row.Topic
+			limit, err = p.client.Limits(ctx, WireTopic(topic))
+			limit = min(limit, maxRequest, p.client.cfg.MaxBufferedBytes)
+		}
+		size := sizeOf(row)
+		switch {
+		case err != nil:
+			k.settle(i, err)
+		case size > limit:
+			k.settle(i, &TooBigError{Topic: WireTopic(topic), Key: row.Key, Size: size, Limit: limit})
+		default:
+			k.sent = append(k.sent, row)
+			k.room += p.weigh(size)
+		}
 	}
-	for n, i := range pending {
-		p.client.kgo.Produce(p.ctx, p.records[i], func(_ *Record, err error) { h.settle(n, err) })
+	k.room = min(k.room, int64(p.client.cfg.MaxBufferedBytes)) // a larger call goes alone
+}
+
+// sizeOf is what a row takes as a batch of its own, before compression: what
+// brokers compare with max.message.bytes.
+func sizeOf(r *eventmodels.OutboxRow) int {
+	return recordbatch.BatchSize([]recordbatch.Record{{Key: r.Key, Value: r.Payload, RawHeaders: r.Headers, Timestamp: r.CreatedAt}})
+}
+
+// weigh is the room that a row takes: its size, and at least its part of
+// MaxBufferedBytes when there are MaxBufferedRecords.
+func (p *producer) weigh(size int) int64 {
+	return int64(max(size, p.client.cfg.MaxBufferedBytes/p.client.cfg.MaxBufferedRecords))
+}
+
+// send gives the call's rows to the sender and waits for their results, or for
+// the end of ctx.
+func (p *producer) send(ctx context.Context, k *call) {
+	sender, err := p.sender(ctx)
+	if err == nil {
+		err = p.room.Acquire(ctx, k.room)
+	}
+	if err != nil {
+		k.fail(err)
+		return
+	}
+	if !p.enter(k) {
+		p.room.Release(k.room)
+		k.fail(ErrClosed)
+		return
+	}
+	if k.placed == nil {
+		sender.Send(k.sent)
+	} else {
+		for i, row := range k.sent {
+			sender.SendTo(k.placed[indexOf(row)].Partition, k.sent[i:i+1])
+		}
 	}
 	select {
-	case <-h.done:
-		return h.results
-	case <-p.ctx.Done():
+	case <-k.done:
+		return
+	case <-ctx.Done():
 	}
-	// franz-go has the same ctx and soon ends what it has not sent, and the
-	// rest when the broker answers. Nobody waits for it.
-	results := h.abandon()
-	for n := range results {
-		if results[n] == errPending {
-			results[n] = p.ctx.Err()
+	withdrawn := sender.Withdraw(k.sent)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		for _, row := range withdrawn {
+			p.settle(row, ctx.Err())
 		}
 	}
-	return results
+	p.abandon(k, ctx.Err())
 }
 
-// handover collects the results of records. franz-go may still settle some when
-// nobody waits any more.
-type handover struct {
-	mu      sync.Mutex
-	results []error // nil when abandoned
-	left    int
-	done    chan struct{}
-	one     [1]error // memory of results for a single record
-}
-
-func (h *handover) settle(n int, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.results != nil {
-		h.results[n] = err
+// enter makes the call known, so that its rows can be reported; false: the
+// producer is closed.
+func (p *producer) enter(k *call) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return false
 	}
-	h.left--
-	if h.left == 0 {
-		close(h.done)
+	if n := len(p.free); n > 0 {
+		k.slot = p.free[n-1]
+		p.free = p.free[:n-1]
+		p.calls[k.slot] = k
+	} else {
+		k.slot = len(p.calls)
+		p.calls = append(p.calls, k)
+	}
+	for i := range k.rows {
+		k.rows[i].Seq = int64(k.slot)<<32 | int64(i)
+	}
+	return true
+}
+
+// indexOf is a row's place in its call, which enter has written into its Seq
+// beside the call's slot.
+func indexOf(row *eventmodels.OutboxRow) int { return int(row.Seq & math.MaxUint32) }
+
+// settle notes what became of a row that the sender had. mu is held.
+func (p *producer) settle(row *eventmodels.OutboxRow, err error) {
+	k := p.calls[row.Seq>>32]
+	k.settle(indexOf(row), err)
+	if k.left == 0 {
+		p.calls[k.slot] = nil
+		p.free = append(p.free, k.slot)
+		p.room.Release(k.room)
+		k.done <- struct{}{}
 	}
 }
 
-func (h *handover) abandon() []error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	results := h.results
-	h.results = nil
-	return results
+// abandon fails what a call waits for, unless that is nothing any more. The
+// sender may still report it, until when it belongs to the call that stays in
+// its slot: k becomes another one. mu is held.
+func (p *producer) abandon(k *call, err error) {
+	if k.left == 0 {
+		<-k.done
+		return
+	}
+	left := *k
+	p.calls[k.slot] = &left
+	k.lost = true
+	k.errs, k.offsets = slices.Clone(k.errs), slices.Clone(k.offsets)
+	k.fail(err)
 }
 
-// errPending is the result of a record that has none yet.
-var errPending = errors.New("pending")
+// Acked is for the sender; see [lanes.Report].
+func (p *producer) Acked(rows []*eventmodels.OutboxRow, _ int32, offset int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	for i, row := range rows {
+		if k := p.calls[row.Seq>>32]; k.placed != nil && offset >= 0 {
+			k.offsets[indexOf(row)] = offset + int64(i)
+		}
+		p.settle(row, nil)
+	}
+}
+
+// Refused is for the sender.
+func (p *producer) Refused(row *eventmodels.OutboxRow, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.settle(row, err)
+	}
+}
+
+// errReplaced is the error of records whose partition has gone away while they
+// were under way.
+var errReplaced = errors.New("the topic was created again with another number of partitions")
+
+// Returned is for the sender.
+func (p *producer) Returned(rows []*eventmodels.OutboxRow) {
+	for _, row := range rows {
+		p.Refused(row, errReplaced)
+	}
+}
+
+// Held is for the sender, which is patient, and so never calls it.
+func (p *producer) Held(string, error) {}
+
+// Ready is for the sender, which never calls it either.
+func (p *producer) Ready(string) {}
+
+// Fenced is for the sender: it needs another identity. With a larger epoch brokers
+// refuse what may still be on its way with this one.
+func (p *producer) Fenced(id lanes.Identity, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	p.client.log.Warn("kafka: the brokers refuse to go on with what was produced; it goes on from a new beginning, "+
+		"and what was not acknowledged can be written twice", "error", err)
+	p.identifying.Go(func() {
+		(&pause{}).next(p.life) // a broker that refuses each identity is not asked all the time
+		id.Epoch++
+		if id.Epoch < 0 {
+			var err error
+			if id, err = p.identity(p.life, func(error) {}); err != nil {
+				p.client.log.Error("kafka: producing has stopped", "error", err)
+				return
+			}
+		}
+		if s, ok := p.senders.cached(theSender); ok {
+			s.Identify(id)
+		}
+	})
+}
+
+// stop fails what is being produced, and all that follows, with [ErrClosed].
+func (p *producer) stop() {
+	p.mu.Lock()
+	p.closed = true
+	for _, k := range p.calls {
+		if k != nil {
+			p.room.Release(k.room)
+			k.lost = true
+			k.fail(ErrClosed)
+			k.done <- struct{}{}
+		}
+	}
+	p.calls = nil
+	p.mu.Unlock()
+	p.end()
+	p.identifying.Wait()
+	p.senders.stop()
+	if s, ok := p.senders.cached(theSender); ok {
+		s.Stop(p.life) // which has ended: nothing is waited for
+	}
+}
 
 // result is the call's error.
-func (p *production) result() error {
-	var failed []RecordError
-	for i, err := range p.errs {
-		if err == nil {
-			continue
-		}
-		r := p.records[i]
-		switch {
-		case errors.Is(err, kgo.ErrClientClosed):
-			err = ErrClosed
-		case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
-			err = fmt.Errorf("%w: %w", ErrUnknownTopic, err)
-		case errors.Is(err, kerr.MessageTooLarge):
-			limit, _ := p.client.CachedLimit(WireTopic(r.Topic))
-			err = fmt.Errorf("%w: %w", &TooBigError{Topic: WireTopic(r.Topic), Key: r.Key, Size: RecordSize(r), Limit: limit}, err)
-		}
-		failed = append(failed, RecordError{Index: i, Topic: WireTopic(r.Topic), Key: r.Key, Err: err})
+func (p *producer) result(ctx context.Context, k *call) error {
+	for i, r := range k.placed {
+		r.Offset = k.offsets[i]
 	}
-	if len(failed) == 0 {
+	if !k.failed {
 		return nil
 	}
+	var failed []RecordError
+	for i, err := range k.errs {
+		if err != nil {
+			row := &k.rows[i]
+			failed = append(failed, RecordError{Index: i, Topic: WireTopic(row.Topic), Key: row.Key, Err: p.explain(ctx, row, err)})
+		}
+	}
 	return &ProduceError{Failed: failed}
+}
+
+// explain says what the sender says in this package's words, and forgets what was
+// known of a topic that is not as it was.
+func (p *producer) explain(ctx context.Context, row *eventmodels.OutboxRow, err error) error {
+	topic := WireTopic(row.Topic)
+	var tooLarge *lanes.TooLargeError
+	var held *lanes.HeldError
+	switch {
+	case errors.As(err, &tooLarge):
+		p.client.Forget(topic)
+		limit, _ := p.client.Limits(ctx, topic)
+		return fmt.Errorf("%w: %w", &TooBigError{Topic: topic, Key: row.Key, Size: sizeOf(row), Limit: limit}, tooLarge.Err)
+	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
+		p.client.Forget(topic) // so that it can be created
+		return fmt.Errorf("%w: %w", ErrUnknownTopic, err)
+	case errors.As(err, &held) && held.Reason == "":
+		return held.Err
+	}
+	return err
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/seed46dd6f11/events/eventembed"
-	"github.com/seed46dd6f11/events/internal/recordbatch"
+	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -22,6 +22,33 @@ import (
 
 func record(topic WireTopic, key, value string) *Record {
 	return &Record{Topic: string(topic), Key: []byte(key), Value: []byte(value)}
+}
+
+// produce is Produce of records.
+func (c *Client) produce(ctx context.Context, records []*Record) error {
+	rows := make([]eventmodels.OutboxRow, len(records))
+	for i, r := range records {
+		rows[i] = rowOf(r)
+	}
+	return c.Produce(ctx, rows)
+}
+
+// recordSize is what a record takes as a batch of its own.
+func recordSize(r *Record) int {
+	row := rowOf(r)
+	return sizeOf(&row)
+}
+
+// waiting is how many rows wait for their results.
+func (p *producer) waiting() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, k := range p.calls {
+		if k != nil {
+			n += k.left
+		}
+	}
+	return n
 }
 
 func TestProduce(t *testing.T) {
@@ -32,7 +59,7 @@ func TestProduce(t *testing.T) {
 		for i := range 100 {
 			records = append(records, record(a, fmt.Sprint("key-", i), "v"), record(b, "", "v"))
 		}
-		if err := client.Produce(timeout(t), records); err != nil {
+		if err := client.produce(timeout(t), records); err != nil {
 			t.Fatal(err)
 		}
 		ends, err := client.EndOffsets(timeout(t), []WireTopic{a, b})
@@ -46,7 +73,7 @@ func TestProduce(t *testing.T) {
 		if counts[a] != 100 || counts[b] != 100 {
 			t.Errorf("records in the topics: %v", counts)
 		}
-		if err := client.Produce(timeout(t), nil); err != nil {
+		if err := client.produce(timeout(t), nil); err != nil {
 			t.Errorf("nothing to produce: %v", err)
 		}
 	})
@@ -64,13 +91,21 @@ func TestProducePartitions(t *testing.T) {
 	}
 	c := embedded(t, eventembed.Topics(7, "t"))
 	client := c.client(t)
-	for key, hash := range hashes {
-		r := record("t", key, "")
-		if err := client.Produce(timeout(t), []*Record{r}); err != nil {
+	end := func(tp TopicPartition) int64 {
+		ends, err := client.EndOffsets(timeout(t), []WireTopic{"t"})
+		if err != nil {
 			t.Fatal(err)
 		}
-		if want := (hash & 0x7fffffff) % 7; r.Partition != want {
-			t.Errorf("key %q is in partition %d, Java puts it into %d", key, r.Partition, want)
+		return ends[tp]
+	}
+	for key, hash := range hashes {
+		place := TopicPartition{"t", (hash & 0x7fffffff) % 7}
+		before := end(place)
+		if err := client.produce(timeout(t), []*Record{record("t", key, "")}); err != nil {
+			t.Fatal(err)
+		}
+		if end(place) != before+1 {
+			t.Errorf("key %q is not in %v, where Java puts it", key, place)
 		}
 	}
 }
@@ -80,7 +115,7 @@ func TestProduceErrorPerRecord(t *testing.T) {
 		good, missing := c.topic(t, 1), newName("missing")
 		client := c.client(t)
 		long := strings.Repeat("k", 200)
-		err := client.Produce(timeout(t), []*Record{
+		err := client.produce(timeout(t), []*Record{
 			record(good, "a", "1"),
 			record(missing, "b\x00\xff", "2"),
 			record(good, "c", "3"),
@@ -115,7 +150,7 @@ func TestProduceRefusedByBroker(t *testing.T) {
 	c := embedded(t, eventembed.Topics(1, "a", "b"))
 	c.embed.Fail(eventembed.Match{Requests: []kmsg.Key{kmsg.Produce}, Topic: "a"}, kerr.TopicAuthorizationFailed)
 	client := c.client(t)
-	err := client.Produce(timeout(t), []*Record{record("a", "1", ""), record("b", "2", "")})
+	err := client.produce(timeout(t), []*Record{record("a", "1", ""), record("b", "2", "")})
 	var produce *ProduceError
 	if !errors.As(err, &produce) || len(produce.Failed) != 1 || produce.Failed[0].Topic != "a" || !errors.Is(err, kerr.TopicAuthorizationFailed) {
 		t.Fatalf("error: %v", err)
@@ -132,20 +167,20 @@ func TestProduceUpToLimit(t *testing.T) {
 				sized := func(size int) *Record {
 					r := &Record{Topic: string(topic), Key: []byte("k"), Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("v")}}}
 					r.Value = make([]byte, size-200) // its length takes as many bytes as the wanted one
-					r.Value = make([]byte, len(r.Value)+size-RecordSize(r))
+					r.Value = make([]byte, len(r.Value)+size-recordSize(r))
 					_, _ = rand.Read(r.Value) // cannot be compressed
-					if RecordSize(r) != size {
-						t.Fatalf("made %d bytes instead of %d", RecordSize(r), size)
+					if recordSize(r) != size {
+						t.Fatalf("made %d bytes instead of %d", recordSize(r), size)
 					}
 					return r
 				}
 				batch := func(size int) []*Record {
 					return []*Record{sized(300), sized(4000), sized(size), sized(1000), sized(3000)}
 				}
-				if err := client.Produce(timeout(t), batch(limit)); err != nil {
+				if err := client.produce(timeout(t), batch(limit)); err != nil {
 					t.Fatalf("at the limit: %v", err)
 				}
-				err := client.Produce(timeout(t), batch(limit+1))
+				err := client.produce(timeout(t), batch(limit+1))
 				var tooBig *TooBigError
 				if !errors.As(err, &tooBig) || !errors.Is(err, ErrTooBig) {
 					t.Fatalf("above the limit: %v", err)
@@ -161,8 +196,8 @@ func TestProduceUpToLimit(t *testing.T) {
 	}
 }
 
-// The broker agrees: one byte more than RecordSize says is refused by Kafka.
-func TestRecordSizeIsKafkas(t *testing.T) {
+// The broker agrees: one byte more than sizeOf says is refused by Kafka.
+func TestSizeIsKafkas(t *testing.T) {
 	c := realKafka(t)
 	topic := c.topic(t, 1, "max.message.bytes", "3000")
 	plain, err := kgo.NewClient(kgo.SeedBrokers(c.brokers...), kgo.ProducerBatchCompression(kgo.NoCompression()))
@@ -171,34 +206,13 @@ func TestRecordSizeIsKafkas(t *testing.T) {
 	}
 	defer plain.Close()
 	r := &Record{Topic: string(topic), Value: make([]byte, 2900)}
-	r.Value = make([]byte, 2900+3000-RecordSize(r))
+	r.Value = make([]byte, 2900+3000-recordSize(r))
 	if err := plain.ProduceSync(timeout(t), r).FirstErr(); err != nil {
-		t.Fatalf("%d bytes: %v", RecordSize(r), err)
+		t.Fatalf("%d bytes: %v", recordSize(r), err)
 	}
 	r = &Record{Topic: string(topic), Value: append(r.Value, 0)}
 	if err := plain.ProduceSync(timeout(t), r).FirstErr(); !errors.Is(err, kerr.MessageTooLarge) {
-		t.Fatalf("%d bytes: %v", RecordSize(r), err)
-	}
-}
-
-func TestRecordSize(t *testing.T) {
-	for _, n := range []int{0, 1, 63, 64, 65, 8191, 8192, 1 << 20} {
-		for _, key := range [][]byte{nil, {}, []byte("key")} {
-			for _, headers := range [][]kgo.RecordHeader{nil, {{Key: "h"}}, {{Key: "a", Value: []byte{}}, {Key: strings.Repeat("b", 100), Value: make([]byte, n)}}} {
-				r := &Record{Key: key, Value: make([]byte, n), Headers: headers, Timestamp: time.Now()}
-				rb := recordbatch.Record{Key: key, Value: r.Value, Timestamp: r.Timestamp}
-				for _, h := range headers {
-					rb.Headers = append(rb.Headers, recordbatch.Header{Key: h.Key, Value: h.Value})
-				}
-				encoded, err := recordbatch.AppendBatch(nil, recordbatch.Producer{}, 0, []recordbatch.Record{rb}, recordbatch.None)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got := RecordSize(r); got != len(encoded) {
-					t.Errorf("value of %d, key %q, %d headers: %d, encoded %d", n, key, len(headers), got, len(encoded))
-				}
-			}
-		}
+		t.Fatalf("%d bytes: %v", recordSize(r), err)
 	}
 }
 
@@ -206,7 +220,7 @@ func TestProduceAfterLimitWasLowered(t *testing.T) {
 	onClusters(t, func(t *testing.T, c *cluster) {
 		topic := c.topic(t, 1, "max.message.bytes", "10000")
 		client := c.client(t, func(cfg *Config) { cfg.Compression = NoCompression })
-		if err := client.Produce(timeout(t), []*Record{record(topic, "k", "v")}); err != nil {
+		if err := client.produce(timeout(t), []*Record{record(topic, "k", "v")}); err != nil {
 			t.Fatal(err)
 		}
 		value := "2000"
@@ -220,7 +234,7 @@ func TestProduceAfterLimitWasLowered(t *testing.T) {
 			return errors.Is(c.kgo.ProduceSync(timeout(t), r).FirstErr(), kerr.MessageTooLarge)
 		})
 		small := strings.Repeat("s", 1500)
-		err := client.Produce(timeout(t), []*Record{
+		err := client.produce(timeout(t), []*Record{
 			record(topic, "1", small), record(topic, "2", small), record(topic, "big", strings.Repeat("b", 4000)), record(topic, "3", small),
 		})
 		var tooBig *TooBigError
@@ -239,23 +253,22 @@ func TestProduceAfterLimitWasLowered(t *testing.T) {
 func TestProduceEndsWithContext(t *testing.T) {
 	c := embedded(t, eventembed.Topics(1, "t"))
 	client := c.client(t)
-	if err := client.Produce(timeout(t), []*Record{record("t", "k", "first")}); err != nil {
+	if err := client.produce(timeout(t), []*Record{record("t", "k", "first")}); err != nil {
 		t.Fatal(err)
 	}
 	stall := c.embed.Stall(eventembed.Match{Requests: []kmsg.Key{kmsg.Produce}})
 	ctx, cancel := context.WithCancel(context.Background())
 	result := make(chan error, 2)
-	go func() { result <- client.Produce(ctx, []*Record{record("t", "k", "in flight")}) }()
+	go func() { result <- client.produce(ctx, []*Record{record("t", "k", "in flight")}) }()
 	if err := stall.Wait(timeout(t), 1); err != nil {
 		t.Fatal(err)
 	}
-	// This one is behind the first in the partition, and fails with it in
-	// franz-go, but not here.
+	// This one is behind the first in the partition.
 	other := make(chan error, 1)
-	go func() { other <- client.Produce(timeout(t), []*Record{record("t", "k", "other")}) }()
-	eventually(t, "the other is buffered", func() bool { return client.kgo.BufferedProduceRecords() == 2 })
-	go func() { result <- client.Produce(ctx, []*Record{record("t", "k", "not sent")}) }()
-	eventually(t, "the third is buffered", func() bool { return client.kgo.BufferedProduceRecords() == 3 })
+	go func() { other <- client.produce(timeout(t), []*Record{record("t", "k", "other")}) }()
+	eventually(t, "the other is buffered", func() bool { return client.producer.waiting() == 2 })
+	go func() { result <- client.produce(ctx, []*Record{record("t", "k", "not sent")}) }()
+	eventually(t, "the third is buffered", func() bool { return client.producer.waiting() == 3 })
 
 	cancel()
 	for range 2 {
@@ -267,16 +280,16 @@ func TestProduceEndsWithContext(t *testing.T) {
 	if err := receive(t, "the other call's return", other); err != nil {
 		t.Errorf("the other call: %v", err)
 	}
-	if err := client.Produce(timeout(t), []*Record{record("t", "k", "last")}); err != nil {
+	if err := client.produce(timeout(t), []*Record{record("t", "k", "last")}); err != nil {
 		t.Errorf("a later call: %v", err)
 	}
-	eventually(t, "nothing is buffered", func() bool { return client.kgo.BufferedProduceRecords() == 0 })
+	eventually(t, "nothing is buffered", func() bool { return client.producer.waiting() == 0 })
 }
 
 func TestProduceForeignCancellation(t *testing.T) {
 	c := embedded(t, eventembed.Topics(1, "t"))
 	client := c.client(t)
-	if err := client.Produce(timeout(t), []*Record{record("t", "k", "first")}); err != nil {
+	if err := client.produce(timeout(t), []*Record{record("t", "k", "first")}); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.embed.Cut(); err != nil {
@@ -288,11 +301,11 @@ func TestProduceForeignCancellation(t *testing.T) {
 	for range 10 {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancels = append(cancels, cancel)
-		go func() { results <- client.Produce(ctx, []*Record{record("t", "k", "cancelled")}) }()
+		go func() { results <- client.produce(ctx, []*Record{record("t", "k", "cancelled")}) }()
 	}
-	eventually(t, "all are buffered", func() bool { return client.kgo.BufferedProduceRecords() == 10 })
-	go func() { other <- client.Produce(timeout(t), []*Record{record("t", "k", "kept")}) }()
-	eventually(t, "the other is, too", func() bool { return client.kgo.BufferedProduceRecords() == 11 })
+	eventually(t, "all are buffered", func() bool { return client.producer.waiting() == 10 })
+	go func() { other <- client.produce(timeout(t), []*Record{record("t", "k", "kept")}) }()
+	eventually(t, "the other is, too", func() bool { return client.producer.waiting() == 11 })
 	for _, cancel := range cancels {
 		cancel()
 		if err := receive(t, "a cancelled call", results); !errors.Is(err, context.Canceled) {
@@ -318,18 +331,18 @@ func TestProduceWhileBrokersAreAway(t *testing.T) {
 				return dialer.DialContext(ctx, network, address)
 			}
 		})
-		if err := client.Produce(timeout(t), []*Record{record(known, "k", "v")}); err != nil {
+		if err := client.produce(timeout(t), []*Record{record(known, "k", "v")}); err != nil {
 			t.Fatal(err)
 		}
 		dialer.Cut()
 		short, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 		defer cancel()
-		if err := client.Produce(short, []*Record{record(known, "k", "lost"), record(fresh, "k", "lost")}); !errors.Is(err, context.DeadlineExceeded) {
+		if err := client.produce(short, []*Record{record(known, "k", "lost"), record(fresh, "k", "lost")}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("with a deadline: %v", err)
 		}
 		result := make(chan error, 1)
 		go func() {
-			result <- client.Produce(timeout(t), []*Record{record(known, "k", "v"), record(fresh, "k", "v")})
+			result <- client.produce(timeout(t), []*Record{record(known, "k", "v"), record(fresh, "k", "v")})
 		}()
 		tried := dials.Load() + 8
 		eventually(t, "it tries to connect", func() bool { return dials.Load() >= tried })
@@ -349,24 +362,24 @@ func TestProduceToRecreatedTopic(t *testing.T) {
 	onClusters(t, func(t *testing.T, c *cluster) {
 		topic := c.topic(t, 1)
 		client := c.client(t)
-		if err := client.Produce(timeout(t), []*Record{record(topic, "k", "old")}); err != nil {
+		if err := client.produce(timeout(t), []*Record{record(topic, "k", "old")}); err != nil {
 			t.Fatal(err)
 		}
 		c.delete(t, topic)
-		if err := client.Produce(timeout(t), []*Record{record(topic, "k", "none")}); !errors.Is(err, ErrUnknownTopic) {
+		if err := client.produce(timeout(t), []*Record{record(topic, "k", "none")}); !errors.Is(err, ErrUnknownTopic) {
 			t.Errorf("while it does not exist: %v", err)
 		}
 		c.create(t, topic, 1)
 		var calls sync.WaitGroup
 		for i := range 10 {
 			calls.Go(func() {
-				if err := client.Produce(timeout(t), []*Record{record(topic, fmt.Sprint(i), "new")}); err != nil {
+				if err := client.produce(timeout(t), []*Record{record(topic, fmt.Sprint(i), "new")}); err != nil {
 					t.Errorf("after it was created again: %v", err)
 				}
 			})
 		}
 		calls.Wait()
-		if err := client.Produce(timeout(t), []*Record{record(topic, "k", "new")}); err != nil {
+		if err := client.produce(timeout(t), []*Record{record(topic, "k", "new")}); err != nil {
 			t.Errorf("later: %v", err)
 		}
 		ends, err := client.EndOffsets(timeout(t), []WireTopic{topic})
@@ -382,7 +395,7 @@ func TestProduceWhileTopicIsReplaced(t *testing.T) {
 	onClusters(t, func(t *testing.T, c *cluster) {
 		topic := c.topic(t, 2)
 		client := c.client(t)
-		if err := client.Produce(timeout(t), []*Record{record(topic, "k", "old")}); err != nil {
+		if err := client.produce(timeout(t), []*Record{record(topic, "k", "old")}); err != nil {
 			t.Fatal(err)
 		}
 		c.delete(t, topic)
@@ -391,7 +404,7 @@ func TestProduceWhileTopicIsReplaced(t *testing.T) {
 		for i := range 20 {
 			calls.Go(func() {
 				for range 5 {
-					if err := client.Produce(timeout(t), []*Record{record(topic, fmt.Sprint(i), "new")}); err != nil {
+					if err := client.produce(timeout(t), []*Record{record(topic, fmt.Sprint(i), "new")}); err != nil {
 						t.Errorf("after it was created again: %v", err)
 						return
 					}
@@ -408,14 +421,14 @@ func TestProduceWaitsForRoom(t *testing.T) {
 	stall := c.embed.Stall(eventembed.Match{Requests: []kmsg.Key{kmsg.Produce}})
 	result := make(chan error, 1)
 	go func() {
-		result <- client.Produce(timeout(t), []*Record{record("t", "1", ""), record("t", "2", ""), record("t", "3", "")})
+		result <- client.produce(timeout(t), []*Record{record("t", "1", ""), record("t", "2", ""), record("t", "3", "")})
 	}()
 	if err := stall.Wait(timeout(t), 1); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	waiting := make(chan error, 1)
-	go func() { waiting <- client.Produce(ctx, []*Record{record("t", "4", "")}) }()
+	go func() { waiting <- client.produce(ctx, []*Record{record("t", "4", "")}) }()
 	cancel()
 	if err := receive(t, "the waiting call's return", waiting); !errors.Is(err, context.Canceled) {
 		t.Errorf("waiting: %v", err)
@@ -431,7 +444,7 @@ func TestProduceAfterClose(t *testing.T) {
 	client := c.client(t)
 	stall := c.embed.Stall(eventembed.Match{Requests: []kmsg.Key{kmsg.Produce}})
 	result := make(chan error, 1)
-	go func() { result <- client.Produce(timeout(t), []*Record{record("t", "k", "")}) }()
+	go func() { result <- client.produce(timeout(t), []*Record{record("t", "k", "")}) }()
 	if err := stall.Wait(timeout(t), 1); err != nil {
 		t.Fatal(err)
 	}
@@ -440,10 +453,10 @@ func TestProduceAfterClose(t *testing.T) {
 	if err := receive(t, "the call's return", result); !errors.Is(err, ErrClosed) {
 		t.Errorf("under way: %v", err)
 	}
-	if err := client.Produce(timeout(t), []*Record{record("t", "k", "")}); !errors.Is(err, ErrClosed) {
+	if err := client.produce(timeout(t), []*Record{record("t", "k", "")}); !errors.Is(err, ErrClosed) {
 		t.Errorf("afterwards: %v", err)
 	}
-	if err := client.Produce(timeout(t), []*Record{record("other", "k", "")}); !errors.Is(err, ErrClosed) {
+	if err := client.produce(timeout(t), []*Record{record("other", "k", "")}); !errors.Is(err, ErrClosed) {
 		t.Errorf("afterwards, another topic: %v", err)
 	}
 	if err := client.EnsureTopics(timeout(t), []TopicSpec{{Topic: "other"}}); !errors.Is(err, ErrClosed) {

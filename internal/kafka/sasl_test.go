@@ -59,7 +59,7 @@ func TestSASL(t *testing.T) {
 			if !errors.Is(ensured, kerr.SaslAuthenticationFailed) {
 				t.Errorf("topics with a wrong password: %v", ensured)
 			}
-			produced := client.Produce(timeout(t), []*Record{record("t", "k", "v")})
+			produced := client.produce(timeout(t), []*Record{record("t", "k", "v")})
 			if !errors.Is(produced, kerr.SaslAuthenticationFailed) {
 				t.Errorf("produce with a wrong password: %v", produced)
 			}

@@ -145,7 +145,7 @@ func TestEnsureTopicsRace(t *testing.T) {
 				if err := client.EnsureTopics(timeout(t), specs(name)); err != nil {
 					t.Error(err)
 				}
-				if err := client.Produce(timeout(t), []*Record{record(name, "k", "v")}); err != nil {
+				if err := client.produce(timeout(t), []*Record{record(name, "k", "v")}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -376,7 +376,7 @@ func TestLimitsRefused(t *testing.T) {
 					if limit, err := client.Limits(timeout(t), topic); err != nil || limit != DefaultMaxMessageBytes {
 						t.Fatalf("%s: %d, %v", topic, limit, err)
 					}
-					if err := client.Produce(timeout(t), []*Record{record(topic, "k", "v")}); err != nil {
+					if err := client.produce(timeout(t), []*Record{record(topic, "k", "v")}); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -95,17 +95,17 @@ func TestVirtualOutage(t *testing.T) {
 		defer group.Close()
 		read, stopReading := polling(reader)
 		consumed, stopConsuming := polling(group)
-		if err := client.Produce(t.Context(), []*Record{record("t", "k", "before")}); err != nil {
+		if err := client.produce(t.Context(), []*Record{record("t", "k", "before")}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute) // virtual, as below
 
 		far.Cut()
-		if err := beside.Produce(t.Context(), []*Record{record("t", "k", "meanwhile")}); err != nil {
+		if err := beside.produce(t.Context(), []*Record{record("t", "k", "meanwhile")}); err != nil {
 			t.Fatal(err)
 		}
 		produced := make(chan error, 1)
-		go func() { produced <- client.Produce(t.Context(), []*Record{record("t", "k", "waited")}) }()
+		go func() { produced <- client.produce(t.Context(), []*Record{record("t", "k", "waited")}) }()
 		time.Sleep(10 * time.Minute)
 		select {
 		case err := <-produced:

@@ -17,12 +17,12 @@ func TestHeadersRoundTrip(t *testing.T) {
 		size    int
 	}{
 		{"none", nil, 1},
-		{"one", []Header{{"k", []byte("v")}}, 5},
-		{"empty key and value", []Header{{"", []byte{}}}, 3},
-		{"null value", []Header{{"k", nil}}, 4},
-		{"same key twice", []Header{{"k", []byte("1")}, {"k", []byte("2")}}, 9},
-		{"not text", []Header{{"\x00\xff", []byte{0, 0xff}}}, 7},
-		{"long", []Header{{string(make([]byte, 64)), make([]byte, 9000)}}, 1 + 2 + 64 + 3 + 9000},
+		{"one", []Header{{Key: "k", Value: []byte("v")}}, 5},
+		{"empty key and value", []Header{{Key: "", Value: []byte{}}}, 3},
+		{"null value", []Header{{Key: "k", Value: nil}}, 4},
+		{"same key twice", []Header{{Key: "k", Value: []byte("1")}, {Key: "k", Value: []byte("2")}}, 9},
+		{"not text", []Header{{Key: "\x00\xff", Value: []byte{0, 0xff}}}, 7},
+		{"long", []Header{{Key: string(make([]byte, 64)), Value: make([]byte, 9000)}}, 1 + 2 + 64 + 3 + 9000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			raw := AppendHeaders([]byte("before"), c.headers)[len("before"):]
@@ -70,11 +70,11 @@ func TestReadHeadersRefuses(t *testing.T) {
 // TestRawHeaders compares batches whose headers are encoded before with those
 // whose headers are not: nothing must differ.
 func TestRawHeaders(t *testing.T) {
-	sets := [][]Header{nil, {{"a", []byte("1")}, {"b", nil}}, {{"", []byte{}}}}
+	sets := [][]Header{nil, {{Key: "a", Value: []byte("1")}, {Key: "b", Value: nil}}, {{Key: "", Value: []byte{}}}}
 	var plain, raw []Record
 	for _, hs := range sets {
 		plain = append(plain, Record{Key: []byte("key"), Value: []byte("value"), Headers: hs})
-		raw = append(raw, Record{Key: []byte("key"), Value: []byte("value"), RawHeaders: AppendHeaders(nil, hs), Headers: []Header{{"ignored", nil}}})
+		raw = append(raw, Record{Key: []byte("key"), Value: []byte("value"), RawHeaders: AppendHeaders(nil, hs), Headers: []Header{{Key: "ignored", Value: nil}}})
 	}
 	raw[0].Headers, raw[0].RawHeaders = nil, nil // as an outbox row without headers may be
 	for i := range plain {
@@ -105,7 +105,7 @@ func TestRawHeaders(t *testing.T) {
 func FuzzReadHeaders(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{0})
-	f.Add(AppendHeaders(nil, []Header{{"k", []byte("v")}, {"", nil}}))
+	f.Add(AppendHeaders(nil, []Header{{Key: "k", Value: []byte("v")}, {Key: "", Value: nil}}))
 	f.Add([]byte{0x80, 0x80, 0x80, 0x10, 0, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		hs, err := ReadHeaders(b)

@@ -8,13 +8,12 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // A Header is a header of a record. A nil Value is null, an empty one is empty.
-type Header struct {
-	Key   string
-	Value []byte
-}
+type Header = kgo.RecordHeader
 
 // A Record is what a batch consists of.
 type Record struct {

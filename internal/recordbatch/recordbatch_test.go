@@ -17,23 +17,23 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 123_000_000, time.UTC)
 // samples are records with everything that a record can have.
 func samples() []Record {
 	return []Record{
-		{Key: []byte("key"), Value: []byte("value"), Timestamp: noon, Headers: []Header{{"id", []byte("1")}, {"id", []byte("2")}}},
-		{Key: nil, Value: nil, Timestamp: noon.Add(-time.Hour)},                                       // null, and older than the first
-		{Key: []byte{}, Value: []byte{}, Timestamp: noon.Add(time.Hour)},                              // empty, and the latest
-		{Key: []byte("no timestamp"), Headers: []Header{{"null", nil}, {"empty", []byte{}}, {}}},      //
-		{Key: []byte("long"), Value: bytes.Repeat([]byte("0123456789"), 3000), Timestamp: noon},       //
-		{Value: []byte("a micro"), Timestamp: noon.Add(999 * time.Microsecond)},                       // is cut off
-		{Value: []byte("first day"), Timestamp: time.UnixMilli(0)},                                    //
-		{Value: []byte("last year of kgo"), Timestamp: time.Date(2261, 12, 31, 0, 0, 0, 0, time.UTC)}, //
-		{Value: []byte("before Kafka"), Timestamp: time.Date(1815, 12, 10, 0, 0, 0, 0, time.UTC)},     //
-		{Key: bytes.Repeat([]byte{0xff}, 200), Headers: []Header{{strings.Repeat("k", 200), nil}}},    //
+		{Key: []byte("key"), Value: []byte("value"), Timestamp: noon, Headers: []Header{{Key: "id", Value: []byte("1")}, {Key: "id", Value: []byte("2")}}},
+		{Key: nil, Value: nil, Timestamp: noon.Add(-time.Hour)},                                                          // null, and older than the first
+		{Key: []byte{}, Value: []byte{}, Timestamp: noon.Add(time.Hour)},                                                 // empty, and the latest
+		{Key: []byte("no timestamp"), Headers: []Header{{Key: "null", Value: nil}, {Key: "empty", Value: []byte{}}, {}}}, //
+		{Key: []byte("long"), Value: bytes.Repeat([]byte("0123456789"), 3000), Timestamp: noon},                          //
+		{Value: []byte("a micro"), Timestamp: noon.Add(999 * time.Microsecond)},                                          // is cut off
+		{Value: []byte("first day"), Timestamp: time.UnixMilli(0)},                                                       //
+		{Value: []byte("last year of kgo"), Timestamp: time.Date(2261, 12, 31, 0, 0, 0, 0, time.UTC)},                    //
+		{Value: []byte("before Kafka"), Timestamp: time.Date(1815, 12, 10, 0, 0, 0, 0, time.UTC)},                        //
+		{Key: bytes.Repeat([]byte{0xff}, 200), Headers: []Header{{Key: strings.Repeat("k", 200), Value: nil}}},           //
 	}
 }
 
 // TestBytes spells a batch out.
 func TestBytes(t *testing.T) {
 	records := []Record{
-		{Key: []byte("k"), Value: []byte("v"), Timestamp: time.UnixMilli(1000), Headers: []Header{{"h", nil}}},
+		{Key: []byte("k"), Value: []byte("v"), Timestamp: time.UnixMilli(1000), Headers: []Header{{Key: "h", Value: nil}}},
 		{Value: []byte{}, Timestamp: time.UnixMilli(999)},
 	}
 	want := strings.Join([]string{
@@ -268,7 +268,7 @@ func FuzzBatch(f *testing.F) {
 				r.Timestamp = time.Time{}
 			}
 			for range next() % 4 {
-				r.Headers = append(r.Headers, Header{string(take()), take()})
+				r.Headers = append(r.Headers, Header{Key: string(take()), Value: take()})
 			}
 			records = append(records, r)
 		}
@@ -301,7 +301,7 @@ func BenchmarkAppendBatch(b *testing.B) {
 			Key:       fmt.Appendf(nil, "customer-%d", i),
 			Value:     fmt.Appendf(nil, `{"order":%d,"items":[{"sku":"A-%d","quantity":%d}],"note":"leave it at the door"}`, i, i*7, i%5),
 			Timestamp: noon,
-			Headers:   []Header{{"ce_id", fmt.Appendf(nil, "%032x", i)}, {"ce_source", []byte("/orders")}, {"ce_type", []byte("order.created")}},
+			Headers:   []Header{{Key: "ce_id", Value: fmt.Appendf(nil, "%032x", i)}, {Key: "ce_source", Value: []byte("/orders")}, {Key: "ce_type", Value: []byte("order.created")}},
 		}
 	}
 	for c := None; c <= Zstd; c++ {

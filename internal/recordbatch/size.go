@@ -55,8 +55,13 @@ func contentSize(r Record) int {
 	if len(r.RawHeaders) > 0 {
 		return size + len(r.RawHeaders)
 	}
-	size += varintSize(int64(len(r.Headers)))
-	for _, h := range r.Headers {
+	return size + HeadersSize(r.Headers)
+}
+
+// HeadersSize returns how many bytes [AppendHeaders] appends.
+func HeadersSize(hs []Header) int {
+	size := varintSize(int64(len(hs)))
+	for _, h := range hs {
 		size += prefixed(len(h.Key)) + bytesSize(h.Value)
 	}
 	return size

@@ -78,37 +78,38 @@ func (t *Tracer) Create(ctx context.Context, topic, id string, headers []kafka.H
 
 // Sending is an event of a call of Produce.
 type Sending struct {
-	Record *kafka.Record
-	ID     string
+	Topic, ID string
+	// Headers are replaced.
+	Headers *[]kafka.Header
 }
 
-// Send makes the spans of a call of Produce and writes them into the records'
+// Send makes the spans of a call of Produce and writes them into the events'
 // headers. The function ends them.
 func (t *Tracer) Send(ctx context.Context, events []Sending) (end func(error)) {
 	if t == nil || len(events) == 0 {
 		return func(error) {}
 	}
 	if len(events) == 1 {
-		r := events[0].Record
-		ctx, span := t.tracer.Start(ctx, "send "+r.Topic, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
+		e := events[0]
+		ctx, span := t.tracer.Start(ctx, "send "+e.Topic, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
 			semconv.MessagingSystemKafka,
 			semconv.MessagingOperationName("send"),
 			semconv.MessagingOperationTypeSend,
-			semconv.MessagingDestinationName(r.Topic),
-			semconv.MessagingMessageID(events[0].ID),
+			semconv.MessagingDestinationName(e.Topic),
+			semconv.MessagingMessageID(e.ID),
 		))
-		r.Headers = t.inject(ctx, r.Headers)
+		*e.Headers = t.inject(ctx, *e.Headers)
 		return (&Span{span}).End
 	}
 	links := make(map[string][]trace.Link)
 	var topics []string
 	for _, e := range events {
-		topic := e.Record.Topic
-		e.Record.Headers = t.Create(ctx, topic, e.ID, e.Record.Headers)
+		topic := e.Topic
+		*e.Headers = t.Create(ctx, topic, e.ID, *e.Headers)
 		if _, seen := links[topic]; !seen {
 			topics = append(topics, topic)
 		}
-		links[topic] = append(links[topic], trace.LinkFromContext(t.extractRecord(e.Record.Headers)))
+		links[topic] = append(links[topic], trace.LinkFromContext(t.extractRecord(*e.Headers)))
 	}
 	spans := make([]*Span, len(topics))
 	for i, topic := range topics {

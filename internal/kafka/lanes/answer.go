@@ -25,6 +25,9 @@ type answer struct {
 	// gone: the batch was for a topic that was deleted and created again
 	// since. A held topic is well then, as far as anybody knows.
 	gone bool
+	// offset is that of the batch's first record, if it is acknowledged and
+	// the broker says so; else -1.
+	offset int64
 	// size is the size of the batch as it was sent, limit what the topic
 	// allows, if it was asked again; else 0.
 	size, limit int
@@ -63,7 +66,7 @@ func (m *machine) settle(now time.Time, b *batch, a answer) {
 	}
 
 	if a.outcome == acked {
-		m.note(notice{kind: noticeAcked, rows: b.rows})
+		m.note(notice{kind: noticeAcked, rows: b.rows, partition: l.partition, offset: a.offset})
 		l.acked(m.id)
 		l.release()
 		l.recovered()
@@ -130,7 +133,7 @@ func refusal(b *batch, a answer) error {
 // failed lets a lane wait for its next attempt.
 func (m *machine) failed(now time.Time, l *lane, a answer) {
 	t := l.topic
-	if l.evicted() {
+	if l.evicted() || l.hand.stray {
 		m.evict(l)
 		return
 	}
@@ -139,6 +142,9 @@ func (m *machine) failed(now time.Time, l *lane, a answer) {
 	if a.outcome == hold {
 		l.state = waiting
 		m.hold(t, l, &HeldError{Topic: t.name, Partition: -1, Reason: a.reason, Err: a.err})
+		if m.cfg.Patient {
+			return // the lane is empty
+		}
 	}
 	if t.state != open {
 		m.note(notice{kind: noticeReturned, rows: l.trim(t.busy == 1 && !a.gone)})

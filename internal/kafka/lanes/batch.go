@@ -40,6 +40,9 @@ type batch struct {
 	corrupt int
 	// uncertain: an attempt with these bytes may have been written.
 	uncertain bool
+	// stray: while it was flying its topic was created again with another
+	// number of partitions, so that its rows may belong elsewhere.
+	stray bool
 }
 
 // recordOf returns the row as a record.

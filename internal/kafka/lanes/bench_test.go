@@ -21,7 +21,7 @@ type counter struct {
 	acked atomic.Int64
 }
 
-func (c *counter) Acked(rows []*row) {
+func (c *counter) Acked(rows []*row, _ int32, _ int64) {
 	c.acked.Add(int64(len(rows)))
 	for range rows {
 		<-c.room

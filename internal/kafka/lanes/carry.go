@@ -18,7 +18,7 @@ func (s *Sender) carry(r *request) {
 	defer s.wg.Done()
 	answers := make([]answer, len(r.batches))
 	for i := range answers {
-		answers[i].hint.leader = noLeader
+		answers[i].hint.leader, answers[i].offset = noLeader, -1
 	}
 	s.exchange(r, answers)
 	for i, b := range r.batches {
@@ -94,7 +94,7 @@ func read(r *request, resp *kmsg.ProduceResponse, answers []answer) {
 				}
 				a := &answers[at]
 				a.verdict, a.err, a.named = judge(rp.ErrorCode), kerr.ErrorForCode(rp.ErrorCode), named
-				a.answered = true
+				a.answered, a.offset = true, rp.BaseOffset
 				a.hint = partitionInfo{leader: rp.CurrentLeader.LeaderID, leaderEpoch: rp.CurrentLeader.LeaderEpoch}
 				if rp.ErrorMessage != nil {
 					a.reason = *rp.ErrorMessage

@@ -34,9 +34,20 @@ type Config struct {
 	// return when ctx ends, and may otherwise take as long as it likes. nil:
 	// the sender waits for somebody else to create the topic.
 	EnsureTopic func(ctx context.Context, wireTopic string) error
+	// Recreated is told of a topic that was deleted and created again; nil:
+	// nobody is. It must not block.
+	Recreated func(wireTopic string)
 	// MaxMessageBytes returns the topic's max.message.bytes from a cache: it
 	// must not block. nil, or a result below 1: 1048588, Kafka's default.
 	MaxMessageBytes func(wireTopic string) int
+
+	// Patient is for a source that waits for each of its rows, and takes back
+	// with [Sender.Withdraw] what it does not wait for any more. No topic is
+	// held: rows wait in their lanes for as long as what is wrong can go away
+	// by itself. What cannot go well until somebody changes something is
+	// Refused, with every row that waits for the same topic; so are the rows of
+	// a topic that the brokers have not known for HoldAfter.
+	Patient bool
 
 	// HoldAfter is how long a topic may fail with errors that can go away by
 	// themselves before it is held; default 2 s.

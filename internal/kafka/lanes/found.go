@@ -1,6 +1,7 @@
 package lanes
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -22,7 +23,7 @@ func (m *machine) found(now time.Time, name string, info topicInfo) {
 		leaders[i] = t.lanes[i].leader
 	}
 	again := t.adopt(info)
-	t.tries, t.lookedUp, t.err = 0, now, nil
+	t.tries, t.lookedUp, t.err, t.missing = 0, now, nil, time.Time{}
 	if again {
 		m.note(notice{kind: noticeRecreated, topic: name, after: t.partitions})
 	} else if before > 0 && before < t.partitions {
@@ -42,8 +43,13 @@ func (m *machine) found(now time.Time, name string, info topicInfo) {
 	}
 	unplaced := t.unplaced
 	t.unplaced = nil
-	for _, r := range unplaced {
-		m.place(now, t, r)
+	for _, u := range unplaced {
+		if int(u.partition) >= t.partitions {
+			m.note(notice{kind: noticeRefused, rows: []*row{u.row}, err: &RefusedError{
+				Topic: t.name, Partition: u.partition, Reason: "it has no such partition", Err: kerr.UnknownTopicOrPartition}})
+			continue
+		}
+		m.place(now, t, u)
 	}
 	for _, l := range t.lanes[:t.partitions] {
 		if l.leader == noLeader && l.pending() {
@@ -62,6 +68,7 @@ func (m *machine) scatter(t *topic) {
 	m.hold(t, nil, &HeldError{Topic: t.name, Partition: -1, Reason: "it was created again with another number of partitions", Err: kerr.UnknownTopicID})
 	for _, l := range t.lanes {
 		if l.state == flying {
+			l.hand.stray = m.cfg.Patient // a held topic returns it anyway
 			m.note(notice{kind: noticeReturned, rows: l.drain()})
 		} else {
 			m.evict(l)
@@ -72,7 +79,7 @@ func (m *machine) scatter(t *topic) {
 // missed notes that a lookup has not found a topic, or was not answered.
 func (m *machine) missed(now time.Time, name string, err error) {
 	t := m.topic(name)
-	t.asked, t.err = false, err
+	t.asked, t.err, t.missing = false, err, time.Time{}
 	t.tries++
 	t.lookupAt = time.Time{}
 	if t.wanted() {
@@ -93,8 +100,11 @@ func (m *machine) forbidden(now time.Time, name string, err error) {
 
 // unknown notes that a topic does not exist, and lets it be created.
 func (m *machine) unknown(now time.Time, name string, err error) {
+	since := m.topic(name).missing
 	m.missed(now, name, err)
-	if t := m.topic(name); m.cfg.EnsureTopic != nil && t.wanted() && !t.ensuring {
+	t := m.topic(name)
+	t.missing = cmp.Or(since, now)
+	if m.cfg.EnsureTopic != nil && t.wanted() && !t.ensuring {
 		t.ensuring = true
 		m.ensure = append(m.ensure, name)
 	}

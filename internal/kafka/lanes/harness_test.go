@@ -150,7 +150,7 @@ func (r *relay) take(row *row) {
 	delete(r.out, row)
 }
 
-func (r *relay) Acked(rows []*row) {
+func (r *relay) Acked(rows []*row, _ int32, _ int64) {
 	r.change(func() {
 		for _, row := range rows {
 			r.take(row)

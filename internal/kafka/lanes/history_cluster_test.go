@@ -165,7 +165,7 @@ func (h *history) trouble() {
 		}
 	case 9:
 		h.checkLog(t)
-		if h.rnd.IntN(2) == 0 && h.m.cfg.EnsureTopic != nil {
+		if h.rnd.IntN(2) == 0 && (h.m.cfg.EnsureTopic != nil || h.m.cfg.Patient) {
 			delete(h.cluster.topics, name)
 		} else {
 			h.cluster.create(name, h.partitions(name), modelBrokers)

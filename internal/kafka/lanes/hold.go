@@ -20,10 +20,13 @@ func (m *machine) hold(t *topic, l *lane, err error) {
 	if t.state != open || m.stopping {
 		return
 	}
+	if m.cfg.Patient {
+		m.giveUp(t, err)
+		return
+	}
 	t.state = held
 	m.note(notice{kind: noticeHeld, topic: t.name, err: err})
-	returned := t.unplaced
-	t.unplaced = nil
+	returned := t.unplace()
 	for _, other := range t.lanes {
 		switch {
 		case other.state == flying:
@@ -35,6 +38,21 @@ func (m *machine) hold(t *topic, l *lane, err error) {
 	m.note(notice{kind: noticeReturned, rows: returned})
 	m.watch(t)
 	m.settleTopic(t)
+}
+
+// giveUp refuses all rows of a topic that are not in requests, of which the
+// answers decide.
+func (m *machine) giveUp(t *topic, err error) {
+	rows := t.unplace()
+	for _, l := range t.lanes {
+		if l.state == flying {
+			rows = append(rows, l.drain()...)
+			continue
+		}
+		rows = append(rows, l.abandon()...)
+		l.recovered()
+	}
+	m.note(notice{kind: noticeRefused, rows: rows, err: err})
 }
 
 // settleTopic clears a held topic once there is nothing left that could find out
@@ -59,13 +77,6 @@ func (m *machine) resume(name string) {
 // evict empties a lane whose rows are to be placed anew, also those that were
 // perhaps written: the log is gone. The lane is not flying.
 func (m *machine) evict(l *lane) {
-	var rows []*row
-	if l.hand != nil {
-		rows = l.hand.rows[:len(l.hand.rows):len(l.hand.rows)]
-		l.forsake()
-		l.release()
-	}
-	m.note(notice{kind: noticeReturned, rows: append(rows, l.drain()...)})
-	l.state = idle
+	m.note(notice{kind: noticeReturned, rows: l.abandon()})
 	m.settleTopic(l.topic)
 }

@@ -143,6 +143,19 @@ func (l *lane) drain() []*row {
 	return rows
 }
 
+// abandon empties the lane, which is not flying, and returns what was in it, also
+// what may have been written.
+func (l *lane) abandon() []*row {
+	var rows []*row
+	if l.hand != nil {
+		rows = l.hand.rows[:len(l.hand.rows):len(l.hand.rows)]
+		l.forsake()
+		l.release()
+	}
+	l.state = idle
+	return append(rows, l.drain()...)
+}
+
 // enter makes the position that in another log.
 func (l *lane) enter(log topicID) {
 	unknown := topicID{}

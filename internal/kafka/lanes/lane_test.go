@@ -75,7 +75,7 @@ func (s *script) wait(d time.Duration) { s.now = s.now.Add(d) }
 
 func TestSequencesAreContiguous(t *testing.T) {
 	s := newScript(t, func(c *Config) { c.MaxBatchRecords = 4 })
-	s.m.send(s.now, rowsOf(11))
+	s.m.send(s.now, rowsOf(11), byKey)
 	s.expect(4, 0)
 	s.expect(0, 0) // one in flight
 	s.answer(nil)
@@ -94,7 +94,7 @@ func TestSequencesAreContiguous(t *testing.T) {
 
 func TestRetrySendsTheSameBytes(t *testing.T) {
 	s := newScript(t, func(*Config) {})
-	s.m.send(s.now, rowsOf(3))
+	s.m.send(s.now, rowsOf(3), byKey)
 	s.expect(3, 0)
 	b := s.r.batches[0]
 	if err := b.encode(0); err != nil {
@@ -102,7 +102,7 @@ func TestRetrySendsTheSameBytes(t *testing.T) {
 	}
 	first := string(b.encoded.bytes)
 	s.answer(kerr.RequestTimedOut)
-	s.m.send(s.now, rowsOf(5))
+	s.m.send(s.now, rowsOf(5), byKey)
 	s.expect(0, 0) // not before its time
 	s.wait(time.Second)
 	s.expect(3, 0)
@@ -118,7 +118,7 @@ func TestRetrySendsTheSameBytes(t *testing.T) {
 // not stored; the identity is somebody else's, too.
 func TestDuplicateOfAnother(t *testing.T) {
 	s := newScript(t, func(*Config) {})
-	s.m.send(s.now, rowsOf(3))
+	s.m.send(s.now, rowsOf(3), byKey)
 	s.expect(3, 0)
 	s.answer(kerr.DuplicateSequenceNumber)
 	s.expect(0, 0)
@@ -129,7 +129,7 @@ func TestDuplicateOfAnother(t *testing.T) {
 
 func TestHoldKeepsWhatMayBeWritten(t *testing.T) {
 	s := newScript(t, func(c *Config) { c.MaxBatchRecords = 4 })
-	s.m.send(s.now, rowsOf(10))
+	s.m.send(s.now, rowsOf(10), byKey)
 	s.expect(4, 0)
 	s.answer(kerr.RequestTimedOut)
 	s.wait(time.Second)
@@ -138,24 +138,24 @@ func TestHoldKeepsWhatMayBeWritten(t *testing.T) {
 	s.answer(kerr.NotEnoughReplicas) // of the second attempt; the first is still unknown
 	s.expect(0, 0)
 	s.told("held0 returned6 ")
-	if back := s.m.send(s.now, rowsOf(7)); len(back) != 7 {
+	if back := s.m.send(s.now, rowsOf(7), byKey); len(back) != 7 {
 		t.Errorf("%d rows came back, want 7", len(back))
 	}
 	s.wait(time.Second)
 	s.expect(4, 0)
 	s.answer(nil)
 	s.told("acked4 ready0 ")
-	if back := s.m.send(s.now, rowsOf(7)); len(back) != 7 {
+	if back := s.m.send(s.now, rowsOf(7), byKey); len(back) != 7 {
 		t.Errorf("%d rows came back before Resume, want 7", len(back))
 	}
 	s.m.resume("t")
-	s.m.send(s.now, rowsOf(2))
+	s.m.send(s.now, rowsOf(2), byKey)
 	s.expect(2, 4)
 }
 
 func TestHoldProbesWithOneRow(t *testing.T) {
 	s := newScript(t, func(c *Config) { c.MaxBatchRecords = 4 })
-	s.m.send(s.now, rowsOf(10))
+	s.m.send(s.now, rowsOf(10), byKey)
 	s.expect(4, 0)
 	s.answer(kerr.TopicAuthorizationFailed)
 	s.told("held0 returned9 ")
@@ -174,10 +174,10 @@ func TestHoldProbesWithOneRow(t *testing.T) {
 // with as many records follows, which the broker could take for it.
 func TestGivenUpBatch(t *testing.T) {
 	s := newScript(t, func(c *Config) { c.MaxBatchRecords = 4 })
-	s.m.send(s.now, rowsOf(4))
+	s.m.send(s.now, rowsOf(4), byKey)
 	s.expect(4, 0)
 	s.answer(kerr.RequestTimedOut)
-	s.m.send(s.now, rowsOf(40))
+	s.m.send(s.now, rowsOf(40), byKey)
 	s.wait(time.Second)
 	s.expect(4, 0)
 	s.answer(kerr.InvalidRecord, 0, 1, 2, 3)
@@ -195,13 +195,13 @@ func TestGivenUpBatch(t *testing.T) {
 
 func TestGivenUpRow(t *testing.T) {
 	s := newScript(t, func(*Config) {})
-	s.m.send(s.now, rowsOf(1))
+	s.m.send(s.now, rowsOf(1), byKey)
 	s.expect(1, 0)
 	s.answer(kerr.RequestTimedOut)
 	s.wait(time.Second)
 	s.expect(1, 0)
 	s.answer(kerr.InvalidTimestamp) // it has become too old meanwhile
-	s.m.send(s.now, rowsOf(3))
+	s.m.send(s.now, rowsOf(3), byKey)
 	s.expect(0, 0)
 	s.told("refused1 fenced0 ")
 	s.m.identify(s.now, Identity{ProducerID: 9, Epoch: 2})
@@ -217,7 +217,7 @@ func TestTopicThatComesBack(t *testing.T) {
 		seq int32
 	}{{1, 0}, {2, 0}, {1, 3}, {2, 3}, {2, 6}, {3, 0}, {2, 9}} {
 		s.found(step.id, 1)
-		s.m.send(s.now, rowsOf(3))
+		s.m.send(s.now, rowsOf(3), byKey)
 		s.expect(3, step.seq)
 		s.answer(nil)
 	}
@@ -225,14 +225,14 @@ func TestTopicThatComesBack(t *testing.T) {
 
 func TestSequenceNumbersWrap(t *testing.T) {
 	s := newScript(t, func(*Config) {})
-	s.m.send(s.now, rowsOf(1))
+	s.m.send(s.now, rowsOf(1), byKey)
 	s.expect(1, 0)
 	s.answer(nil)
 	s.m.topics["t"].lanes[0].seq = 1<<31 - 3
-	s.m.send(s.now, rowsOf(5))
+	s.m.send(s.now, rowsOf(5), byKey)
 	s.expect(5, 1<<31-3)
 	s.answer(nil)
-	s.m.send(s.now, rowsOf(5))
+	s.m.send(s.now, rowsOf(5), byKey)
 	s.expect(5, 2)
 }
 

@@ -126,9 +126,9 @@ func (m *machine) checkWaiting(now time.Time, w *work) {
 	m.waiting = m.waiting[:0]
 	for _, l := range lanes {
 		if l.state == waiting && l.topic.state == open && !m.fenced {
-			if at := l.since.Add(m.cfg.HoldAfter); !at.After(now) {
+			if at, ok := m.holdAt(l.topic, l.since); ok && !at.After(now) {
 				m.hold(l.topic, l, &HeldError{Topic: l.topic.name, Partition: l.partition, Err: l.err})
-			} else {
+			} else if ok {
 				w.wakeAt(at)
 			}
 		}
@@ -146,6 +146,20 @@ func (m *machine) checkWaiting(now time.Time, w *work) {
 	clear(lanes[len(m.waiting):])
 }
 
+// holdAt returns when a topic is to be held that something is wrong with since
+// then; false: not as things are.
+func (m *machine) holdAt(t *topic, since time.Time) (time.Time, bool) {
+	if m.cfg.Patient {
+		if t.missing.IsZero() {
+			return time.Time{}, false
+		}
+		if t.missing.After(since) {
+			since = t.missing
+		}
+	}
+	return since.Add(m.cfg.HoldAfter), true
+}
+
 // checkFlying looks at the requests that are not answered: the topics of those
 // that take too long are held.
 func (m *machine) checkFlying(now time.Time, w *work) {
@@ -161,7 +175,9 @@ func (m *machine) checkFlying(now time.Time, w *work) {
 		r.stalled = true
 		for _, b := range r.batches {
 			t := b.lane.topic
-			m.hold(t, b.lane, &HeldError{Topic: t.name, Partition: b.lane.partition, Reason: "the broker does not answer", Err: kerr.RequestTimedOut})
+			if !m.cfg.Patient {
+				m.hold(t, b.lane, &HeldError{Topic: t.name, Partition: b.lane.partition, Reason: "the broker does not answer", Err: kerr.RequestTimedOut})
+			}
 			m.seek(now, t)
 		}
 	}
@@ -173,13 +189,13 @@ func (m *machine) checkTopics(now time.Time, w *work) {
 	m.watched = m.watched[:0]
 	for _, t := range topics {
 		if t.state == open && len(t.unplaced) > 0 {
-			if at := t.since.Add(m.cfg.HoldAfter); !at.After(now) {
+			if at, ok := m.holdAt(t, t.since); ok && !at.After(now) {
 				err := t.err
 				if err == nil {
 					err = kerr.UnknownTopicOrPartition
 				}
 				m.hold(t, nil, &HeldError{Topic: t.name, Partition: -1, Reason: "its partitions are not known", Err: err})
-			} else {
+			} else if ok {
 				w.wakeAt(at)
 			}
 		}

@@ -19,7 +19,8 @@ var rounds = flag.Int("lanes.rounds", 300, "how many random histories TestRandom
 //     one log; the reports of a lane are in the order of its log;
 //   - the rows of a key are first stored in their order (unless the topic has
 //     gained partitions);
-//   - only rows that brokers refuse are refused;
+//   - only rows that brokers refuse are refused, unless the sender is patient:
+//     then also what waits for a topic that is forbidden or missing;
 //   - the machine never breaks a sequence by itself;
 //   - once everything is well again, everything is sent.
 func TestRandomHistories(t *testing.T) {
@@ -94,7 +95,8 @@ func newHistory(t *testing.T, seed uint64) *history {
 	h.epoch = 1
 	h.cluster = &modelCluster{rnd: h.rnd, byID: seed%3 != 0, topics: make(map[string]*modelTopic)}
 	cfg := Config{Identity: Identity{ProducerID: 1, Epoch: 1}, MaxInFlight: 1 + h.rnd.IntN(3), MaxBatchRecords: 1 + h.rnd.IntN(20)}.withDefaults()
-	if seed%2 == 0 {
+	cfg.Patient = seed%5 == 4
+	if seed%2 == 0 || cfg.Patient {
 		cfg.EnsureTopic = nil
 	} else {
 		cfg.EnsureTopic = func(context.Context, string) error { return nil } // the history does it
@@ -155,6 +157,8 @@ func (h *history) step() {
 	default:
 		if !h.calm && h.rnd.IntN(4) == 0 {
 			h.trouble()
+		} else if h.m.cfg.Patient && h.rnd.IntN(8) == 0 {
+			h.withdraw()
 		} else {
 			h.carry()
 		}
@@ -198,7 +202,7 @@ func (h *history) send() {
 			n--
 		}
 	}
-	h.returned(h.m.send(h.now, rows))
+	h.returned(h.m.send(h.now, rows, byKey))
 }
 
 func (h *history) returned(rows []*row) {
@@ -226,12 +230,25 @@ func (h *history) relay() {
 				h.move(r, inMachine, done)
 			}
 		case noticeRefused:
-			if !poisoned(n.rows[0]) {
-				h.t.Fatalf("row %d was refused: %v", n.rows[0].Seq, n.err)
+			_, gaveUp := n.err.(*HeldError)
+			for _, r := range n.rows {
+				if !poisoned(r) && !(gaveUp && h.m.cfg.Patient) {
+					h.t.Fatalf("row %d was refused: %v", r.Seq, n.err)
+				}
+				h.move(r, inMachine, parked)
 			}
-			h.move(n.rows[0], inMachine, parked)
 		case noticeReturned:
+			if h.m.cfg.Patient { // nobody sends them again
+				for _, r := range n.rows {
+					h.move(r, inMachine, parked)
+				}
+				continue
+			}
 			h.returned(n.rows)
+		case noticeHeld:
+			if h.m.cfg.Patient {
+				h.t.Fatalf("topic %s is held: %v", n.topic, n.err)
+			}
 		case noticeReady:
 			for _, r := range h.rows[n.topic] {
 				if r.state == inMachine {
@@ -247,6 +264,19 @@ func (h *history) relay() {
 			h.identify()
 			h.fences = 0
 		}
+	}
+}
+
+// withdraw takes back what nobody waits for any more.
+func (h *history) withdraw() {
+	var rows []*row
+	for _, r := range h.rows[[]string{"a", "b", "c"}[h.rnd.IntN(3)]] {
+		if r.state == inMachine && h.rnd.IntN(2) == 0 {
+			rows = append(rows, r.row)
+		}
+	}
+	for _, r := range h.m.withdraw(rows) {
+		h.move(r, inMachine, parked)
 	}
 }
 

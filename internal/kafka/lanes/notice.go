@@ -17,11 +17,14 @@ const (
 // notice is something to report. The machine collects notices in the order in
 // which things have happened, and they are reported in that order.
 type notice struct {
-	kind  noticeKind
-	rows  []*row
-	topic string
-	id    Identity
-	err   error
+	kind noticeKind
+	rows []*row
+	// partition and offset are where acknowledged rows are stored.
+	partition int32
+	offset    int64
+	topic     string
+	id        Identity
+	err       error
 	// before and after are numbers of partitions.
 	before, after int
 }
@@ -32,6 +35,9 @@ func (m *machine) note(n notice) {
 	case noticeAcked:
 		m.stats.Acked += uint64(len(n.rows))
 	case noticeRefused:
+		if len(n.rows) == 0 {
+			return
+		}
 		m.stats.Refused += uint64(len(n.rows))
 	case noticeReturned:
 		if len(n.rows) == 0 {
@@ -48,9 +54,11 @@ func (s *Sender) tell(n notice) {
 	r := s.cfg.Report
 	switch n.kind {
 	case noticeAcked:
-		r.Acked(n.rows)
+		r.Acked(n.rows, n.partition, n.offset)
 	case noticeRefused:
-		r.Refused(n.rows[0], n.err)
+		for _, row := range n.rows {
+			r.Refused(row, n.err)
+		}
 	case noticeReturned:
 		r.Returned(n.rows)
 	case noticeHeld:
@@ -61,6 +69,9 @@ func (s *Sender) tell(n notice) {
 		r.Fenced(n.id, n.err)
 	case noticeRecreated:
 		s.cfg.Logger.Warn("topic was deleted and created again; sending goes on with the new one", "wire_topic", n.topic, "partitions", n.after)
+		if s.cfg.Recreated != nil {
+			s.cfg.Recreated(n.topic)
+		}
 	case noticeGrown:
 		s.cfg.Logger.Warn("topic has more partitions; keys move to other partitions from here on", "wire_topic", n.topic, "before", n.before, "partitions", n.after)
 	}

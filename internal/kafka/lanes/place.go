@@ -6,8 +6,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// send takes rows over, and returns those of topics that are held.
-func (m *machine) send(now time.Time, rows []*row) (returned []*row) {
+// send takes rows for a partition, or byKey, over, and returns those of topics
+// that are held.
+func (m *machine) send(now time.Time, rows []*row, partition int32) (returned []*row) {
 	var t *topic
 	for _, r := range rows {
 		if t == nil || t.name != r.Topic {
@@ -20,16 +21,16 @@ func (m *machine) send(now time.Time, rows []*row) (returned []*row) {
 		case t.state != open:
 			returned = append(returned, r)
 			m.stats.Returned++
-		case t.partitions == 0:
+		case t.partitions == 0 || int(partition) >= t.partitions:
 			m.stats.Rows++
 			if len(t.unplaced) == 0 {
 				t.since = now
 				m.seek(now, t)
 			}
-			t.unplaced = append(t.unplaced, r)
+			t.unplaced = append(t.unplaced, addressed{r, partition})
 		default:
 			m.stats.Rows++
-			m.place(now, t, r)
+			m.place(now, t, addressed{r, partition})
 		}
 	}
 	return returned
@@ -45,12 +46,17 @@ func (m *machine) topic(name string) *topic {
 }
 
 // place gives a row to its lane.
-func (m *machine) place(now time.Time, t *topic, r *row) {
+func (m *machine) place(now time.Time, t *topic, r addressed) {
 	l := t.laneFor(r)
-	l.push(r)
-	if l.state == idle {
-		m.makeReady(now, l)
+	l.push(r.row)
+	if l.state != idle {
+		return
 	}
+	if l.retryAt.After(now) { // what it was to try again was withdrawn
+		m.wait(l)
+		return
+	}
+	m.makeReady(now, l)
 }
 
 // makeReady lets a lane with something to send be sent as soon as its leader

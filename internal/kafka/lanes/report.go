@@ -24,20 +24,24 @@ type Identity struct {
 // meanwhile.
 //
 // Every row given to [Sender.Send] is reported by exactly one of Acked,
-// Refused and Returned, unless the sender is stopped before: then what was not
-// reported is still in the outbox. What the slices refer to belongs to the
-// receiver.
+// Refused and Returned, unless the sender is stopped before, or
+// [Sender.Withdraw] gives the row back: then what was not reported is still in
+// the outbox. What the slices refer to belongs to the receiver.
 type Report interface {
 	// Acked says that the brokers hold these rows, in all in-sync replicas.
 	// The rows of a partition are reported in the order in which they are
-	// stored there.
-	Acked(rows []*eventmodels.OutboxRow)
+	// stored there: one after the other from offset on, which is -1 if the
+	// broker does not know it any more.
+	Acked(rows []*eventmodels.OutboxRow, partition int32, offset int64)
 	// Refused says that the brokers do not take this row, sent alone, for
 	// what it is: it is to be parked. err is a [*TooLargeError] or a
-	// [*RefusedError].
+	// [*RefusedError]; with [Config.Patient] it can also be a [*HeldError],
+	// and the row may have been written.
 	Refused(row *eventmodels.OutboxRow, err error)
 	// Returned gives rows back that were not sent, since their topic is held.
-	// They are to be sent again, in their order, after [Sender.Resume].
+	// They are to be sent again, in their order, after [Sender.Resume]. With
+	// Config.Patient they are rows of a topic that was created again without
+	// their partition, and may be sent again at once.
 	Returned(rows []*eventmodels.OutboxRow)
 	// Held says that nothing of the topic can be written now, and why. What
 	// is queued of it, and what Send brings from now on, is Returned; at most

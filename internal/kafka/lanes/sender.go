@@ -3,6 +3,7 @@ package lanes
 import (
 	"context"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"time"
 
@@ -35,6 +36,8 @@ type Sender struct {
 	// timer calls tick at wake; zero: not at all.
 	timer *time.Timer
 	wake  time.Time
+	// soon: a turn is about to come that starts what Send has brought.
+	soon bool
 	// telling: somebody reports the machine's notices, and goes on until
 	// there are none. spare is the memory of those before.
 	telling bool
@@ -81,22 +84,56 @@ func (s *Sender) Start() {
 // to be stored. It never waits for brokers, or for a lock that somebody holds
 // who does. The rows must not be changed until they are reported.
 //
-// Send and Resume are called one after another, never at the same time. What
-// Send returns of held topics has been reported when it is back. Before Start
+// Send and Resume are called one after another, never at the same time, unless
+// no topic is ever held ([Config.Patient]): then only the order of rows in one
+// call counts. What Send returns of held topics has been reported when it is back. Before Start
 // rows are queued; after Stop has been called they are dropped, without a
 // report.
-func (s *Sender) Send(rows []*eventmodels.OutboxRow) {
+func (s *Sender) Send(rows []*eventmodels.OutboxRow) { s.SendTo(byKey, rows) }
+
+// SendTo is Send for rows that belong in a partition, whatever their keys are;
+// -1 is Send. If the topic has no such partition, they are Refused.
+func (s *Sender) SendTo(partition int32, rows []*eventmodels.OutboxRow) {
 	if !s.enter() {
 		return
 	}
 	defer s.wg.Done()
-	var returned []*row
-	s.turn(func() { returned = s.m.send(s.now, rows) })
+	s.mu.Lock()
+	s.now = time.Now()
+	returned := s.m.send(s.now, rows, partition)
+	s.startSoon()
+	s.mu.Unlock()
 	if len(returned) > 0 {
 		// Here and not as a notice, which somebody else could still be
 		// about to report when Send is back.
 		s.cfg.Report.Returned(returned)
 	}
+}
+
+// startSoon starts what is to be done once the goroutines that can run have had
+// their turn: what they send goes into the same requests. mu is held.
+func (s *Sender) startSoon() {
+	if s.soon || s.phase != running {
+		return
+	}
+	s.soon = true
+	s.wg.Add(1)
+	go func() {
+		defer s.wg.Done()
+		runtime.Gosched()
+		s.turn(func() { s.soon = false })
+	}()
+}
+
+// Withdraw takes back those of the rows that cannot have been written, and
+// returns them: they will not be, and are not reported. The others still are.
+// After Stop has been called it returns none.
+func (s *Sender) Withdraw(rows []*eventmodels.OutboxRow) (withdrawn []*eventmodels.OutboxRow) {
+	if s.enter() {
+		defer s.wg.Done()
+		s.turn(func() { withdrawn = s.m.withdraw(rows) })
+	}
+	return withdrawn
 }
 
 // Resume ends what Held has begun, after Ready: what Send brings of the topic

@@ -41,8 +41,11 @@ type topic struct {
 	stickyTaken uint64
 	// unplaced are rows that wait for the partitions to be known, the first
 	// of them since then.
-	unplaced []*row
+	unplaced []addressed
 	since    time.Time
+	// missing is since when every lookup has said that the topic does not
+	// exist; zero if the last one has not.
+	missing time.Time
 
 	// limit is max.message.bytes. cutoff is less, if a batch below the limit
 	// was too large, until the limit changes.
@@ -61,6 +64,16 @@ type topic struct {
 	// listed: it is in the machine's list of topics to look at.
 	listed bool
 }
+
+// addressed is a row and the partition that it is meant for: byKey, or the one
+// that its source wants.
+type addressed struct {
+	*row
+	partition int32
+}
+
+// byKey is the partition of rows whose keys choose it.
+const byKey int32 = -1
 
 // partitionInfo is a partition as metadata describes it.
 type partitionInfo struct {
@@ -102,8 +115,12 @@ func (t *topic) setLimit(limit int) {
 // to the next.
 const stickyBytes = 64 << 10
 
-// laneFor returns the lane for a row. The partitions are known.
-func (t *topic) laneFor(r *row) *lane {
+// laneFor returns the lane for a row. The partitions are known, and the one that
+// is wanted is among them.
+func (t *topic) laneFor(r addressed) *lane {
+	if r.partition != byKey {
+		return t.lanes[r.partition]
+	}
 	if r.Key != nil {
 		return t.lanes[partitionOf(r.Key, t.partitions)]
 	}
@@ -174,4 +191,14 @@ func (t *topic) adopt(info topicInfo) (again bool) {
 // wanted reports whether anything depends on the next lookup.
 func (t *topic) wanted() bool {
 	return len(t.unplaced) > 0 || t.state == held || slices.ContainsFunc(t.lanes, (*lane).pending)
+}
+
+// unplace takes away the rows that wait for the partitions to be known.
+func (t *topic) unplace() []*row {
+	var rows []*row
+	for _, u := range t.unplaced {
+		rows = append(rows, u.row)
+	}
+	t.unplaced = nil
+	return rows
 }

@@ -1,0 +1,196 @@
+package lanes
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+func newPatient(t *testing.T, edit func(*Config)) *script {
+	return newScript(t, func(c *Config) {
+		c.Patient = true
+		edit(c)
+	})
+}
+
+func TestPatientWaits(t *testing.T) {
+	s := newPatient(t, func(c *Config) { c.MaxBatchRecords = 4 })
+	s.m.send(s.now, rowsOf(10), byKey)
+	for range 20 { // far beyond HoldAfter
+		s.expect(4, 0)
+		s.wait(10 * time.Second) // far beyond RequestTimeout
+		s.m.advance(s.now)
+		s.answer(kerr.NotLeaderForPartition)
+		s.found(1, 1)
+		s.wait(10 * time.Second)
+	}
+	s.told("")
+	s.expect(4, 0)
+	s.answer(nil)
+	s.expect(4, 4)
+	s.answer(nil)
+	s.expect(2, 8)
+	s.answer(nil)
+	s.told("acked4 acked4 acked2 ")
+}
+
+func TestPatientGivesUpWhatIsForbidden(t *testing.T) {
+	s := newPatient(t, func(c *Config) { c.MaxBatchRecords = 4 })
+	s.m.send(s.now, rowsOf(10), byKey)
+	s.expect(4, 0)
+	s.answer(kerr.TopicAuthorizationFailed)
+	var held *HeldError
+	if err := s.m.notices[0].err; !errors.As(err, &held) || !errors.Is(err, kerr.TopicAuthorizationFailed) {
+		t.Errorf("error %v", err)
+	}
+	s.told("refused10 ")
+	s.expect(0, 0)
+	s.m.send(s.now, rowsOf(2), byKey) // it is tried again, at once
+	s.expect(2, 0)
+	s.answer(nil)
+	s.told("acked2 ")
+}
+
+// A batch of unknown outcome that is given up has perhaps used its numbers.
+func TestPatientGivesUpWhatMayBeWritten(t *testing.T) {
+	s := newPatient(t, func(*Config) {})
+	s.m.send(s.now, rowsOf(3), byKey)
+	s.expect(3, 0)
+	s.answer(kerr.RequestTimedOut)
+	s.wait(time.Second)
+	s.expect(3, 0)
+	s.answer(kerr.TopicAuthorizationFailed)
+	s.told("refused3 ")
+	s.m.send(s.now, rowsOf(3), byKey)
+	s.expect(2, 0) // with three, a broker could take them for those
+	s.answer(kerr.OutOfOrderSequenceNumber)
+	s.told("fenced0 ")
+	s.m.identify(s.now, Identity{ProducerID: 9, Epoch: 2})
+	s.expect(2, 0)
+	s.answer(nil)
+	s.expect(1, 2)
+	s.answer(nil)
+	s.told("acked2 acked1 ")
+}
+
+func TestPatientGivesUpWhatIsMissing(t *testing.T) {
+	s := newPatient(t, func(*Config) {})
+	advance := func() (looked bool) {
+		w := s.m.advance(s.now)
+		for _, r := range w.requests {
+			s.r = r
+			s.answer(kerr.UnknownTopicID)
+		}
+		return len(w.lookups) > 0
+	}
+	look := func(err error) {
+		t.Helper()
+		for i := 0; !advance(); i++ {
+			if i == 100 {
+				t.Fatal("it is not looked up")
+			}
+			s.wait(100 * time.Millisecond)
+		}
+		s.m.looking = false
+		if err == nil {
+			s.m.unknown(s.now, "t", kerr.UnknownTopicOrPartition)
+		} else {
+			s.m.missed(s.now, "t", err)
+		}
+	}
+	s.m.send(s.now, rowsOf(3), byKey)
+	s.expect(3, 0)
+	s.answer(kerr.UnknownTopicID)
+	look(nil)
+	s.wait(time.Second)
+	look(errors.New("nobody answers")) // from which nothing follows
+	s.told("")
+	look(nil)
+	s.wait(time.Second)
+	advance()
+	s.told("") // not for long enough
+	s.wait(time.Second)
+	advance()
+	s.told("refused3 ")
+	s.found(2, 1)
+	s.m.send(s.now, rowsOf(3), byKey)
+	s.expect(3, 0)
+	s.answer(nil)
+	s.told("recreated0 acked3 ")
+}
+
+func TestWithdraw(t *testing.T) {
+	s := newPatient(t, func(c *Config) { c.MaxBatchRecords = 3 })
+	rows := rowsOf(8)
+	s.m.send(s.now, rows, byKey)
+	s.expect(3, 0)
+	withdraw := func(rows []*row, want int) {
+		t.Helper()
+		if got := s.m.withdraw(rows); len(got) != want {
+			t.Errorf("%d rows are withdrawn, want %d", len(got), want)
+		}
+	}
+	withdraw(append(rows[1:3:3], rows[4], rows[6]), 2) // two are flying
+	withdraw(rows[4:5], 0)
+	s.answer(kerr.InvalidRecord, 1)
+	s.expect(1, 0)
+	withdraw(rows[2:3], 1) // a part
+	s.answer(kerr.RequestTimedOut)
+	withdraw(rows, 4) // 1, 3, 5 and 7; 0 may be written
+	s.wait(time.Second)
+	s.expect(1, 0)
+	s.answer(kerr.NotEnoughReplicas)
+	s.wait(time.Minute)
+	s.expect(1, 0)
+	s.answer(nil)
+	s.expect(0, 0)
+	s.told("acked1 ")
+	if s.m.stats.Rows != 0 {
+		t.Errorf("%d rows are left", s.m.stats.Rows)
+	}
+}
+
+// A lane that had to wait goes on waiting when there is something to send again.
+func TestWithdrawKeepsTheBackoff(t *testing.T) {
+	s := newPatient(t, func(*Config) {})
+	s.found(1, 2)
+	l := s.m.topics["t"].lanes[1]
+	rows := rowsOf(1)
+	s.m.send(s.now, rows, 1)
+	s.expect(1, 0)
+	s.answer(kerr.NotEnoughReplicas)
+	s.m.withdraw(rows)
+	if l.state != idle {
+		t.Fatalf("the lane is %v", l.state)
+	}
+	s.m.send(s.now, rowsOf(2), 1)
+	s.expect(0, 0)
+	s.wait(time.Second)
+	s.expect(2, 0)
+}
+
+func TestSendToAPartition(t *testing.T) {
+	s := newPatient(t, func(*Config) {})
+	s.found(1, 2)
+	for _, partition := range []int32{1, 0, 1} {
+		s.m.send(s.now, rowsOf(2), partition)
+		if w := s.m.advance(s.now); len(w.requests) != 1 || w.requests[0].batches[0].lane.partition != partition {
+			t.Fatalf("partition %d: %d requests", partition, len(w.requests))
+		} else {
+			s.r = w.requests[0]
+		}
+		s.answer(nil)
+	}
+	s.told("grown0 acked2 acked2 acked2 ")
+	s.m.send(s.now, rowsOf(1), 2) // perhaps it is new
+	s.m.send(s.now, rowsOf(1), 3)
+	s.m.advance(s.now)
+	s.told("")
+	s.found(1, 3)
+	s.told("grown0 refused1 ")
+	s.expect(1, 0)
+	s.answer(nil)
+	s.told("acked1 ")
+}
