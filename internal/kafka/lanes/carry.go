@@ -3,6 +3,7 @@ package lanes
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/seed46dd6f11/events/internal/recordbatch"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -29,7 +30,12 @@ func (s *Sender) carry(r *request) {
 			answers[i].size = len(b.encoded.bytes)
 		}
 	}
-	s.turn(func() { s.m.answered(s.now, r, answers) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = time.Now()
+	s.m.answered(s.now, r, answers)
+	s.startSoon() // after those who wait for the answers have sent more
+	s.report()
 }
 
 // exchange sends a request and fills in the answers.
