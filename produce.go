@@ -23,7 +23,11 @@ const defaultMaxMessageBytes = 1048588
 // Produce sends events to Kafka without a transaction and returns when the
 // brokers have acknowledged all of them (acks=all). Their order per key is
 // that of the arguments. On an error some may have been sent: errors.As finds
-// a *[ProduceError] for each that was not, with its topic and key.
+// a *[ProduceError] for each that was not acknowledged, with its topic and key.
+//
+// ctx is the only limit: while the brokers are away, Produce waits. When ctx ends
+// it returns at once; events that were on their way by then may be written all
+// the same, those that were not are not.
 //
 // Topics that do not exist are created. method is a label of the metrics,
 // usually ProduceImmediate.

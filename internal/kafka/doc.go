@@ -1,7 +1,7 @@
 // Package kafka is the only place that talks to Kafka. It wraps franz-go: what
 // it adds are this library's choices (DESIGN.md says why), not another client.
 //
-//	Client   produces and administers: topics, limits, offsets; reads parts of a log
+//	Client   produces, through package lanes, and administers: topics, limits, offsets; reads parts of a log
 //	Group    a member of a consumer group, a Source
 //	Reader   reads topics without a group, a Source
 //
@@ -12,13 +12,14 @@
 // is returned at once, as a typed error: see errors.go, and [Config] for words
 // about addresses, TLS and SASL. Two things franz-go gives up for ever are taken
 // up here: a topic that was deleted and created again (it never adopts the new
-// id; see purge.go, groupevents.go, watch.go), and a member whose commit was
-// refused because the group no longer knows it (groupevents.go).
+// id; see groupevents.go, watch.go), and a member whose commit was refused
+// because the group no longer knows it (groupevents.go).
 //
 // # Goroutines
 //
-// A Client has one per flight, which is a request about topics that callers
-// wait for together (flight.go); Close waits for it. A Group and a Reader have
+// A Client has one per flight, which is a request that callers wait for together
+// (flight.go), and those of its sender while it sends; Close waits for them. A
+// Group and a Reader have
 // one each (keep, keepWatch), which ends in Close. All others are franz-go's.
 //
 // # Locks

@@ -207,6 +207,10 @@ func (p *producer) weigh(size int) int64 {
 // send gives the call's rows to the sender and waits for their results, or for
 // the end of ctx.
 func (p *producer) send(ctx context.Context, k *call) {
+	if ctx.Err() != nil {
+		k.fail(ctx.Err())
+		return
+	}
 	sender, err := p.sender(ctx)
 	if err == nil {
 		err = p.room.Acquire(ctx, k.room)

@@ -284,6 +284,13 @@ func TestProduceEndsWithContext(t *testing.T) {
 		t.Errorf("a later call: %v", err)
 	}
 	eventually(t, "nothing is buffered", func() bool { return client.producer.waiting() == 0 })
+	records, err := c.embed.Records("t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(stored(records)); got != "[first in flight other last]" {
+		t.Errorf("written are %v", got)
+	}
 }
 
 func TestProduceForeignCancellation(t *testing.T) {

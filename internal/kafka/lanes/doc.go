@@ -1,14 +1,16 @@
-// Package lanes is the sender of the relay: it writes the outbox's rows to
-// Kafka.
+// Package lanes writes rows to Kafka: the outbox's for the relay, and those of
+// immediate producing, each with a sender of its own.
 //
 // Every partition has a lane, with at most one record batch in flight. While it
 // is, what comes for the partition forms the next. The batches of a broker's
 // lanes that are ready go in one request, since a broker handles one request of
-// a connection at a time; a few requests are in flight to a broker. Batches
-// carry the identity of the relay's lease, with sequence numbers from 0 in each
-// epoch: brokers drop what a retry sends twice, and refuse a sender that was
-// replaced. franz-go's producer chooses its own identities, so the lanes write
-// produce requests themselves, over franz-go's connections.
+// a connection at a time; a few requests are in flight to a broker. A request
+// starts when the goroutines that can run have had their turn, so that what many
+// send at the same moment shares it. Batches carry an identity, for the relay
+// that of its lease, with sequence numbers from 0 in each epoch: brokers drop
+// what a retry sends twice, and refuse a sender that was replaced. franz-go's
+// producer chooses its own identities, so the lanes write produce requests
+// themselves, over franz-go's connections.
 //
 // Lanes take rows from an ordered source and report what becomes of them. They
 // know nothing of tables.
@@ -44,6 +46,12 @@
 // While it is not open, rows are Returned, also new ones. hold.go says what stays
 // in the hands of its lanes, and why rows are still returned once it is cleared.
 //
+// With Config.Patient a topic is always open. That is for immediate producing,
+// where somebody waits for each row with a ctx of his own, and a partition that
+// has no leader must not be in the way of the others: rows wait in their lanes,
+// are taken back when nobody waits for them any more (withdraw.go), and are
+// refused when waiting does not help.
+//
 // # Structure
 //
 // machine and what it consists of (topic, lane, batch, request) decide, without
@@ -52,7 +60,8 @@
 // what becomes of a topic. [Sender] runs the machine: every event is a turn
 // under its lock, which starts what the machine wants done (carry.go: a request,
 // lookup.go: metadata and EnsureTopic) on goroutines that end with it, and
-// reports what the machine has noticed, in order, without the lock. There is no
+// reports what the machine has noticed, in order, without the lock. What Send and
+// an answer make possible is started by a turn of its own, soon after. There is no
 // goroutine that lives longer.
 //
 // A lane is never forgotten while its identity lasts, nor is its position in a
