@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"github.com/seed46dd6f11/events/eventmodels"
-	"github.com/seed46dd6f11/events/internal/kafka"
 	"github.com/seed46dd6f11/events/internal/recordbatch"
 	"github.com/seed46dd6f11/events/internal/tracing"
 )
@@ -40,13 +39,9 @@ func (s *spans) begin(rows []*eventmodels.OutboxRow) {
 		return
 	}
 	for _, row := range rows {
-		stored, err := recordbatch.ReadHeaders(row.Headers)
+		headers, err := recordbatch.ReadHeaders(row.Headers)
 		if err != nil {
 			continue // the sender's to complain about
-		}
-		headers := make([]kafka.Header, len(stored))
-		for i, h := range stored {
-			headers[i] = kafka.Header{Key: h.Key, Value: h.Value}
 		}
 		if span := s.tracer.Forward(row.Topic, headers); span != nil {
 			s.mu.Lock()

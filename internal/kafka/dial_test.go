@@ -47,7 +47,7 @@ func TestVirtualDialerWithErrorsOfItsOwn(t *testing.T) {
 		var asks atomic.Int64
 		asked := c.embed.Stall(eventembed.Match{Requests: producerID, When: func(kmsg.Request) bool { return asks.Add(1) > 1 }})
 		produced := make(chan error, 1)
-		go func() { produced <- client.Produce(context.Background(), []*Record{{Topic: "t", Value: []byte("a")}}) }()
+		go func() { produced <- client.produce(context.Background(), []*Record{{Topic: "t", Value: []byte("a")}}) }()
 		if err := asked.Wait(context.Background(), 1); err != nil {
 			t.Fatal(err)
 		}
