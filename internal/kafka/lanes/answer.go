@@ -80,6 +80,10 @@ func (m *machine) settle(now time.Time, b *batch, a answer) {
 	if a.gone = t.replaced(b.sealed.topic); a.gone {
 		l.forsake()
 	}
+	if b.stray && a.outcome != fenced { // that is about the identity, too
+		m.evict(l)
+		return
+	}
 	switch a.outcome {
 	case tooLarge, refused:
 		if len(b.rows) == 1 {
@@ -133,7 +137,7 @@ func refusal(b *batch, a answer) error {
 // failed lets a lane wait for its next attempt.
 func (m *machine) failed(now time.Time, l *lane, a answer) {
 	t := l.topic
-	if l.evicted() || l.hand.stray {
+	if l.evicted() {
 		m.evict(l)
 		return
 	}

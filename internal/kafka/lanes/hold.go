@@ -50,7 +50,6 @@ func (m *machine) giveUp(t *topic, err error) {
 			continue
 		}
 		rows = append(rows, l.abandon()...)
-		l.recovered()
 	}
 	m.note(notice{kind: noticeRefused, rows: rows, err: err})
 }

@@ -153,6 +153,7 @@ func (l *lane) abandon() []*row {
 		l.release()
 	}
 	l.state = idle
+	l.recovered()
 	return append(rows, l.drain()...)
 }
 

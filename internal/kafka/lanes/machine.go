@@ -85,7 +85,7 @@ func newMachine(cfg *Config, random func() float64) *machine {
 // has gained rows.
 func (m *machine) carryOn(now time.Time, l *lane) {
 	switch t := l.topic; {
-	case l.evicted():
+	case l.evicted(), l.hand != nil && l.hand.stray:
 		m.evict(l)
 	case t.state != open:
 		m.note(notice{kind: noticeReturned, rows: l.trim(l.hand != nil && t.busy == 1)})

@@ -194,3 +194,92 @@ func TestSendToAPartition(t *testing.T) {
 	s.answer(nil)
 	s.told("acked1 ")
 }
+
+// A lane without leader is looked up again for what comes while it waits.
+func TestWithdrawFromALaneWithoutLeader(t *testing.T) {
+	s := newPatient(t, func(c *Config) { c.MinBackoff, c.MaxBackoff = time.Second, time.Second })
+	electing := topicInfo{id: topicID{1}, partitions: []partitionInfo{{leader: noLeader}}}
+	rows := rowsOf(1)
+	s.m.send(s.now, rows, byKey)
+	s.expect(1, 0)
+	s.answer(kerr.NotEnoughReplicas)
+	s.m.withdraw(rows)
+	s.m.advance(s.now)
+	s.m.found(s.now, "t", electing) // for nobody, so that there is no next lookup
+	s.m.send(s.now, rowsOf(2), byKey)
+	looked := false
+	for range 10 {
+		w := s.m.advance(s.now)
+		if looked = len(w.lookups) > 0; looked {
+			break
+		}
+		if w.wake.IsZero() {
+			t.Fatal("rows wait for a leader that nobody looks for")
+		}
+		s.now = w.wake
+	}
+	if !looked {
+		t.Fatal("it is not looked up")
+	}
+	s.m.looking = false
+	s.found(1, 1)
+	s.wait(time.Second)
+	s.expect(2, 0)
+}
+
+// What was found out for rows that are withdrawn says nothing about those that
+// come later: the topic may have been created since.
+func TestWithdrawForgetsWhatWasMissing(t *testing.T) {
+	s := newPatient(t, func(*Config) {})
+	rows := rowsOf(1)
+	s.m.send(s.now, rows, byKey)
+	s.expect(1, 0)
+	s.answer(kerr.UnknownTopicID)
+	s.m.advance(s.now)
+	s.m.looking = false
+	s.m.unknown(s.now, "t", kerr.UnknownTopicOrPartition)
+	s.m.withdraw(rows)
+	s.wait(time.Hour)
+	s.m.advance(s.now) // the last lookup that was to come
+	s.m.looking = false
+	s.m.unknown(s.now, "t", kerr.UnknownTopicOrPartition)
+	s.m.advance(s.now)
+	s.wait(time.Hour)
+	s.m.send(s.now, rowsOf(2), byKey)
+	s.expect(2, 0)
+	s.answer(kerr.UnknownTopicID)
+	s.m.advance(s.now)
+	s.told("")
+	s.m.looking = false
+	s.found(2, 1)
+	s.wait(time.Second)
+	s.expect(2, 0)
+	s.answer(nil)
+	s.told("recreated0 acked2 ")
+}
+
+// A batch that was flying when its topic was created again with another number
+// of partitions is not sent to the new one, whatever the answer is.
+func TestStrayBatchIsReturned(t *testing.T) {
+	for _, e := range []*kerr.Error{kerr.InvalidProducerEpoch, kerr.MessageTooLarge, kerr.RequestTimedOut} {
+		t.Run(e.Message, func(t *testing.T) {
+			s := newPatient(t, func(*Config) {})
+			s.m.send(s.now, rowsOf(3), byKey)
+			s.expect(3, 0)
+			s.found(2, 2)
+			s.answer(e)
+			s.m.identify(s.now, Identity{ProducerID: 9, Epoch: 2})
+			s.wait(time.Minute)
+			s.expect(0, 0)
+			returned := 0
+			for _, n := range s.m.notices {
+				if n.kind == noticeReturned {
+					returned += len(n.rows)
+				}
+			}
+			if returned != 3 || s.m.stats.Rows != 0 {
+				t.Errorf("%d rows are returned, %d left", returned, s.m.stats.Rows)
+			}
+		})
+	}
+}

@@ -52,7 +52,10 @@ func (m *machine) place(now time.Time, t *topic, r addressed) {
 	if l.state != idle {
 		return
 	}
-	if l.retryAt.After(now) { // what it was to try again was withdrawn
+	// If what it was to try again was withdrawn, it has to wait on; but somebody
+	// has to look for a leader.
+	if l.retryAt.After(now) && l.leader != noLeader {
+		l.since = now
 		m.wait(l)
 		return
 	}

@@ -1,6 +1,9 @@
 package lanes
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // withdraw takes back those of the rows that cannot have been written, and returns
 // them.
@@ -57,6 +60,6 @@ func (l *lane) withdraw(take func(*row) bool) {
 		l.queued = l.queued / before * n
 	}
 	if !l.pending() && l.state != flying {
-		l.state = idle
+		l.state, l.since = idle, time.Time{} // what comes has not failed yet
 	}
 }
