@@ -145,7 +145,7 @@ func (p *producer) identity(ctx context.Context, trying func(error)) (lanes.Iden
 		case err == nil:
 			return id, nil
 		case ctx.Err() != nil:
-			return id, ctx.Err()
+			return id, context.Cause(ctx)
 		}
 		if err = p.client.cfg.explain("begin to produce", err); final(err) {
 			return id, err
@@ -349,22 +349,38 @@ func (p *producer) Fenced(id lanes.Identity, err error) {
 	if p.closed {
 		return
 	}
-	p.client.log.Warn("kafka: the brokers refuse to go on with what was produced; it goes on from a new beginning, "+
-		"and what was not acknowledged can be written twice", "error", err)
 	p.identifying.Go(func() {
-		(&pause{}).next(p.life) // a broker that refuses each identity is not asked all the time
-		id.Epoch++
-		if id.Epoch < 0 {
-			var err error
-			if id, err = p.identity(p.life, func(error) {}); err != nil {
-				p.client.log.Error("kafka: producing has stopped", "error", err)
-				return
-			}
+		p.client.log.Warn("kafka: the brokers refuse to go on with what was produced; it goes on from a new beginning, "+
+			"and what was not acknowledged can be written twice", "error", err)
+		id, ok := p.successor(id)
+		if !ok {
+			return
 		}
 		if s, ok := p.senders.cached(theSender); ok {
 			s.Identify(id)
 		}
 	})
+}
+
+// successor is the identity after id; false: the producer is closed. Nothing is
+// sent without one, so that it is asked for until there is one.
+func (p *producer) successor(id lanes.Identity) (lanes.Identity, bool) {
+	wait := pause{}
+	wait.next(p.life) // a broker that refuses each identity is not asked all the time
+	if id.Epoch < math.MaxInt16 {
+		id.Epoch++
+		return id, true
+	}
+	for ; p.life.Err() == nil; wait.next(p.life) {
+		id, err := p.identity(p.life, func(error) {})
+		if err == nil {
+			return id, true
+		}
+		if p.life.Err() == nil {
+			p.client.log.Error("kafka: nothing can be produced without a producer id", "error", err)
+		}
+	}
+	return id, false
 }
 
 // stop fails what is being produced, and all that follows, with [ErrClosed].

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed46dd6f11/events/eventembed"
+	"github.com/seed46dd6f11/events/internal/kafka/lanes"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -219,5 +221,34 @@ func TestProduceWithoutIdentity(t *testing.T) {
 	passing := c.embed.Fail(eventembed.Match{Requests: []kmsg.Key{kmsg.InitProducerID}, Count: 1}, kerr.CoordinatorNotAvailable)
 	if err := client.produce(timeout(t), []*Record{record("t", "k", "")}); err != nil || passing.Hits() != 1 {
 		t.Errorf("error: %v after %d refusals", err, passing.Hits())
+	}
+}
+
+// Whoever waits for the first identity when the client is closed is told so.
+func TestCloseWhileThereIsNoIdentity(t *testing.T) {
+	c := embedded(t, eventembed.Topics(1, "t"))
+	client := c.client(t)
+	if _, err := client.Limits(timeout(t), "t"); err != nil {
+		t.Fatal(err)
+	}
+	refused := c.embed.Fail(eventembed.Match{Requests: []kmsg.Key{kmsg.InitProducerID}}, kerr.CoordinatorNotAvailable)
+	result := make(chan error, 1)
+	go func() { result <- client.produce(timeout(t), []*Record{record("t", "k", "")}) }()
+	eventually(t, "the brokers are asked", func() bool { return refused.Hits() > 0 })
+	client.Close()
+	if err := receive(t, "the call's return", result); !errors.Is(err, ErrClosed) {
+		t.Errorf("error: %v", err)
+	}
+}
+
+// When the epochs of a producer id are used up there is another id, although the
+// brokers do not give one at once: callers wait for it.
+func TestEpochsAreUsedUp(t *testing.T) {
+	c := embedded(t)
+	client := c.client(t)
+	refused := c.embed.Fail(eventembed.Match{Requests: []kmsg.Key{kmsg.InitProducerID}, Count: 2}, kerr.ClusterAuthorizationFailed)
+	last := lanes.Identity{ProducerID: 1 << 40, Epoch: math.MaxInt16}
+	if id, ok := client.producer.successor(last); !ok || id.ProducerID == last.ProducerID || id.Epoch != 0 || refused.Hits() != 2 {
+		t.Errorf("%v comes after %v, %v, after %d refusals", id, last, ok, refused.Hits())
 	}
 }
