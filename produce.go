@@ -27,7 +27,8 @@ const defaultMaxMessageBytes = 1048588
 //
 // ctx is the only limit: while the brokers are away, Produce waits. When ctx ends
 // it returns at once; events that were on their way by then may be written all
-// the same, those that were not are not.
+// the same, those that were not are not. So what an event's Marshal has returned
+// must not be changed afterwards.
 //
 // Topics that do not exist are created. method is a label of the metrics,
 // usually ProduceImmediate.
@@ -109,13 +110,15 @@ func (l *LibraryNoDB) producedTopic(name string) (*producedTopic, error) {
 			return nil, &UnregisteredTopicsError{Topics: []string{name}}
 		}
 	}
-	t = &producedTopic{name: name, wire: l.wireTopic(name)}
 	l.produced.mu.Lock()
 	defer l.produced.mu.Unlock()
 	if l.produced.topics == nil {
 		l.produced.topics = make(map[string]*producedTopic)
 	}
-	l.produced.topics[name] = t
+	if t = l.produced.topics[name]; t == nil { // there is one, so that its address names it
+		t = &producedTopic{name: name, wire: l.wireTopic(name)}
+		l.produced.topics[name] = t
+	}
 	return t, nil
 }
 
@@ -221,6 +224,9 @@ func (l *LibraryNoDB) unprefixed(err error) error {
 		var big *kafka.TooBigError
 		if errors.As(cause, &big) {
 			cause = &TooBigError{Topic: l.topicOf(f.Topic), Size: big.Size, Limit: big.Limit}
+		}
+		if refused := refusal(cause); refused != nil {
+			cause = refused
 		}
 		all = append(all, &ProduceError{Topic: l.topicOf(f.Topic), Key: string(f.Key), Err: cause})
 	}
