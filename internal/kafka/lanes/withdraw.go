@@ -8,19 +8,27 @@ import (
 // withdraw takes back those of the rows that cannot have been written, and returns
 // them.
 func (m *machine) withdraw(rows []*row) (withdrawn []*row) {
-	unwanted := make(map[*row]bool, len(rows))
+	// Mostly it is one row, and what it is looked for in can be long.
+	unwanted := func(r *row) bool { return r == rows[0] }
+	if len(rows) != 1 {
+		set := make(map[*row]bool, len(rows))
+		for _, r := range rows {
+			set[r] = true
+		}
+		unwanted = func(r *row) bool { return set[r] }
+	}
 	topics := make(map[*topic]bool, 1)
 	for _, r := range rows {
-		unwanted[r] = true
 		if t := m.topics[r.Topic]; t != nil {
 			topics[t] = true
 		}
 	}
 	take := func(r *row) bool {
-		if unwanted[r] {
-			withdrawn = append(withdrawn, r)
+		if !unwanted(r) {
+			return false
 		}
-		return unwanted[r]
+		withdrawn = append(withdrawn, r)
+		return true
 	}
 	for t := range topics {
 		t.unplaced = slices.DeleteFunc(t.unplaced, func(u addressed) bool { return take(u.row) })
