@@ -29,7 +29,7 @@ func TestSeqsThatAreDrawnAgain(t *testing.T) {
 	if len(sent) != 1 || sent[0].ID != again.ID {
 		t.Fatalf("%d rows are sent, want the one whose seq was drawn again", len(sent))
 	}
-	f.Acked([]*eventmodels.OutboxRow{&kept, &lost})
+	f.Acked([]*eventmodels.OutboxRow{&kept, &lost}, 0, 0)
 	f.deleted(f.takeAcked(10))
 	if settled, _ := f.settled(); settled {
 		t.Error("nothing is thought to be under way")
@@ -40,7 +40,7 @@ func TestSeqsThatAreDrawnAgain(t *testing.T) {
 	if sent := read(again); len(sent) != 0 {
 		t.Error("what is in flight is sent again")
 	}
-	f.Acked([]*eventmodels.OutboxRow{&again})
+	f.Acked([]*eventmodels.OutboxRow{&again}, 0, 2)
 	f.deleted(f.takeAcked(10))
 	if settled, _ := f.settled(); !settled || len(f.rows) != 0 {
 		t.Errorf("settled %t, %d rows left", settled, len(f.rows))

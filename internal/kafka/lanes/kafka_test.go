@@ -227,9 +227,23 @@ func TestKafkaRecreated(t *testing.T) {
 	}
 }
 
+// deleteTopic returns when the brokers do not know the topic any more. They
+// delete a little later than they answer, and take what is written until then.
 func deleteTopic(ctx context.Context, admin *kadm.Client, topic string) error {
-	_, err := admin.DeleteTopic(ctx, topic)
-	return err
+	if _, err := admin.DeleteTopic(ctx, topic); err != nil {
+		return err
+	}
+	for {
+		// The error says the same again, of all partitions together.
+		listed, _ := admin.ListEndOffsets(ctx, topic)
+		if end, known := listed.Lookup(topic, 0); !known || end.Err != nil {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		<-time.After(10 * time.Millisecond)
+	}
 }
 
 // TestKafkaMissingTopic is created while rows wait for it.
