@@ -44,8 +44,10 @@ type history struct {
 	handled    map[call]bool
 	effects    map[call]int
 	logged     map[event]bool
-	otherwise  map[event]bool // written by the run itself
-	records    []Logged       // by topic, partition, offset
+	standsIn   map[event]int32 // the last partition in the list
+	scattered  map[event]bool  // in several partitions: see moved
+	otherwise  map[event]bool  // written by the run itself
+	records    []Logged        // by topic, partition, offset
 	grown      map[string]bool
 	trimmed    map[string]bool
 	letters    map[call][]Letter
@@ -84,6 +86,8 @@ func read(entries []Entry) *history {
 		handled:    map[call]bool{},
 		effects:    map[call]int{},
 		logged:     map[event]bool{},
+		standsIn:   map[event]int32{},
+		scattered:  map[event]bool{},
 		otherwise:  map[event]bool{},
 		grown:      map[string]bool{},
 		trimmed:    map[string]bool{},
@@ -138,7 +142,10 @@ func (h *history) add(e Entry) {
 		h.effects[c]++
 	case Logged:
 		ev := event{e.Topic, e.ID}
-		h.logged[ev] = true
+		if h.logged[ev] && h.standsIn[ev] != e.Partition {
+			h.scattered[ev] = true
+		}
+		h.logged[ev], h.standsIn[ev] = true, e.Partition
 		if e.OtherwiseAdded {
 			h.otherwise[ev] = true
 		}
@@ -172,6 +179,11 @@ func (h *history) written(e event) bool {
 	_, ok := h.committed[e]
 	return ok || h.uncertain[e] || h.otherwise[e]
 }
+
+// moved says whether the event was written again after its topic had gained
+// partitions, to another partition than before. What stands in one of the two
+// is a duplicate, and nothing tells which; so neither has a place in the order.
+func (h *history) moved(e event) bool { return h.grown[e.topic] && h.scattered[e] }
 
 // gone says whether the event may have been removed before it was read.
 func (h *history) gone(e event) bool { return h.trimmed[e.topic] && !h.logged[e] }

@@ -154,6 +154,16 @@ func TestEveryViolationIsFoundAndNothingElse(t *testing.T) {
 		"a key in two partitions of a topic that grew": {func(entries []Entry) []Entry {
 			return also(Grown{Topic: "orders", Partitions: 3})(change(is("a3"), func(e *Logged) { e.Partition, e.Offset, e.Producer = 1, 9, -1 })(entries))
 		}, nil},
+		"an event that is written again after the topic grew": {also(
+			Grown{Topic: "orders", Partitions: 3},
+			// a2 stood in partition 0; a3 went to partition 2; then both were written there again.
+			Logged{Topic: "orders", Partition: 2, Offset: 0, ID: "a3", Key: "a", Producer: 7, Epoch: 1},
+			Logged{Topic: "orders", Partition: 2, Offset: 1, ID: "a2", Key: "a", Producer: 7, Epoch: 2},
+			Logged{Topic: "orders", Partition: 2, Offset: 2, ID: "a3", Key: "a", Producer: 7, Epoch: 2},
+		), nil},
+		"an older event after a newer one in a topic that grew": {func(entries []Entry) []Entry {
+			return also(Grown{Topic: "orders", Partitions: 3})(change(is("a2"), func(e *Logged) { e.Offset, e.Producer = 9, -1 })(entries))
+		}, []string{"log disorder a2"}},
 		"a3 before a2": {func(entries []Entry) []Entry {
 			i := slices.IndexFunc(entries, func(e Entry) bool {
 				d, ok := e.(Delivered)
