@@ -160,6 +160,9 @@ func TestSymbolicLinkIsTheSameFile(t *testing.T) {
 	path, link := filepath.Join(dir, "test.db"), filepath.Join(dir, "link.db")
 	a := openAt(t, path)
 	if err := os.Symlink(path, link); err != nil {
+		if runtime.GOOS != "windows" { // where only some users may
+			t.Fatal(err)
+		}
 		t.Skip(err)
 	}
 	b := openAt(t, link)

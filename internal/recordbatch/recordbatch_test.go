@@ -188,28 +188,6 @@ func TestNextSequence(t *testing.T) {
 	}
 }
 
-func TestFit(t *testing.T) {
-	records := samples()
-	for n := 1; n <= len(records); n++ {
-		size := BatchSize(records[:n])
-		if got := Fit(records, size); got != n {
-			t.Errorf("Fit in %d: %d, want %d", size, got, n)
-		}
-		if got := Fit(records, size-1); got != max(n-1, 1) {
-			t.Errorf("Fit in %d: %d, want %d", size-1, got, max(n-1, 1))
-		}
-	}
-	if got := Fit(records, 0); got != 1 {
-		t.Errorf("Fit in 0: %d", got)
-	}
-	if got := Fit(records, math.MaxInt); got != len(records) {
-		t.Errorf("Fit: %d", got)
-	}
-	if got := Fit(nil, 1000); got != 0 {
-		t.Errorf("Fit of nothing: %d", got)
-	}
-}
-
 func TestCompressionString(t *testing.T) {
 	if got := fmt.Sprint(None, Gzip, Snappy, LZ4, Zstd, Compression(9)); got != "none gzip snappy lz4 zstd Compression(9)" {
 		t.Error(got)
@@ -226,7 +204,7 @@ func TestAllocations(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	if n := testing.AllocsPerRun(100, func() { Fit(records, 10_000); RecordSize(records[0]) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { BatchSize(records); RecordSize(records[0]) }); n != 0 {
 		t.Errorf("%v allocations for sizes", n)
 	}
 }
@@ -279,18 +257,11 @@ func FuzzBatch(f *testing.F) {
 		}
 		if got, want := mustAppend(t, p, sequence, records, None), reference(p, sequence, records); !bytes.Equal(got, want) {
 			t.Fatalf("%x, want\n%x", got, want)
+		} else if size := BatchSize(records); size != len(got) {
+			t.Fatalf("BatchSize says %d bytes of a batch that has %d", size, len(got))
 		}
 		c := Compression(uint8(codec) % 5)
 		compare(t, decode(t, mustAppend(t, p, sequence, records, c)), records)
-
-		limit := int(uint16(base)) % 2000
-		n := Fit(records, limit)
-		if n > 1 && BatchSize(records[:n]) > limit {
-			t.Fatalf("Fit in %d: %d, which have %d bytes", limit, n, BatchSize(records[:n]))
-		}
-		if n < len(records) && BatchSize(records[:n+1]) <= limit {
-			t.Fatalf("Fit in %d: %d, and one more has %d bytes", limit, n, BatchSize(records[:n+1]))
-		}
 	})
 }
 

@@ -25,20 +25,6 @@ func BatchSize(records []Record) int {
 	return size
 }
 
-// Fit returns how many of the first records fit into a batch of maxBytes that
-// is not compressed. It is at least 1, unless there are none: a record that is
-// too large for itself is the broker's to refuse.
-func Fit(records []Record, maxBytes int) int {
-	size := BatchOverhead
-	for i := range records {
-		size += placedSize(records, i)
-		if size > maxBytes && i > 0 {
-			return i
-		}
-	}
-	return len(records)
-}
-
 // placedSize returns the size of the record i in the batch of these records.
 func placedSize(records []Record, i int) int {
 	return prefixed(bodySize(records[i], timestampDelta(records, i), i))
