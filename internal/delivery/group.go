@@ -54,7 +54,7 @@ func (s *scheduler) regroup(h *handler, g *group, stay []*delivery, v Verdict, n
 		s.goOn(g)
 		return
 	}
-	g.parts.stack = append(g.parts.stack, stay)
+	g.parts.push(stay)
 	switch {
 	case v.Kind == Halve:
 		g.repeated = true

@@ -16,14 +16,9 @@ type parts[T any] struct {
 	stack [][]T // the last one runs next; none is empty
 }
 
-// add puts a part behind the others. It owns members from then on.
-func (p *parts[T]) add(members []T) {
-	if len(members) > 0 {
-		p.stack = append(p.stack, nil)
-		copy(p.stack[1:], p.stack)
-		p.stack[0] = members
-	}
-}
+// push makes members, of which there is one at least, the part that runs next.
+// It owns them from then on.
+func (p *parts[T]) push(members []T) { p.stack = append(p.stack, members) }
 
 func (p *parts[T]) empty() bool { return len(p.stack) == 0 }
 

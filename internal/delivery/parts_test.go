@@ -15,7 +15,9 @@ func isolate(n int, bad, leaves func(run, event int) bool) (runs [][]int, verdic
 	for i := range n {
 		members = append(members, i)
 	}
-	p.add(members)
+	if n > 0 {
+		p.push(members)
+	}
 	for run := 0; ; run++ {
 		p.remove(func(i int) bool { return leaves(run, i) }, func(i int) { verdicts[i] += "left" })
 		if p.empty() {
