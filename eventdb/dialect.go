@@ -49,5 +49,13 @@ type Dialect interface {
 	MaxConnections() int
 }
 
+// Outlaster is implemented by a [Dialect] whose server shows commits before they
+// are durable, although COMMIT waits until they are.
+type Outlaster interface {
+	// Outlast makes tx a transaction that has changed something, so that after
+	// its COMMIT everything lasts that it has seen.
+	Outlast(ctx context.Context, tx eventmodels.AbstractTX) error
+}
+
 // KeyBuckets is the number of locks that WithKeyLocks spreads keys over.
 const KeyBuckets = 256

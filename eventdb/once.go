@@ -31,6 +31,11 @@ func (c *Connection[ID, TX, DB]) TransactOnce(ctx context.Context, marks []event
 			}
 		}
 		if len(trips.fresh) == 0 {
+			// The events are acknowledged for what another delivery has done: a
+			// crash must not take that back.
+			if d, ok := c.dialect.(Outlaster); ok {
+				return d.Outlast(ctx, tx)
+			}
 			return errNothingFresh
 		}
 		return fn(tx, freshOf(marks, trips.fresh))

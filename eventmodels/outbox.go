@@ -215,7 +215,8 @@ type OutboxStore interface {
 	// LookLease returns what the scope's row says, zero if there is none.
 	LookLease(ctx context.Context, scope string) (LeaseState, error)
 
-	// ReadOutbox reads; see [OutboxRead].
+	// ReadOutbox reads; see [OutboxRead]. Rows that it returns were committed,
+	// and are still when the server has crashed, as far as commits last there.
 	ReadOutbox(ctx context.Context, read OutboxRead) (OutboxPage, error)
 	// DeleteOutbox deletes the rows with these keys; those that are gone
 	// are not an error.

@@ -28,6 +28,12 @@
 // whose transactions have no common order. auto_increment_increment must be 1,
 // which is checked.
 //
+// Without the binary log, or with another sync_binlog than 1, InnoDB shows a
+// commit to others some milliseconds before it is on the disk. The relay then
+// makes a small commit of its own after each read that has found events, and
+// waits for that before it sends them, so that a crash takes back no transaction
+// whose events were sent.
+//
 // Events of one key are sent in the order of their commits if their
 // transactions update a common row: the row's lock is held while the events
 // are stored, just before COMMIT. (With ProduceTx they are stored at once:

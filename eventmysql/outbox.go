@@ -23,7 +23,10 @@ func (s *store) ReadOutbox(ctx context.Context, read eventmodels.OutboxRead) (pa
 			return err
 		}
 		page, err = mysqldb.CollectRows(rows, read.MaxBytes)
-		return err
+		if err != nil || len(page.Rows) == 0 || !s.early.Load() {
+			return err
+		}
+		return flush(ctx, conn, read.Scope)
 	})
 	if err != nil {
 		return eventmodels.OutboxPage{}, explainSchema(err)

@@ -2,8 +2,10 @@ package eventmysql
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/mysqldb"
@@ -22,22 +24,38 @@ type store struct {
 	*mysqldb.Leases
 	*mysqldb.Parked
 	connections *mysqldb.Connections
+	// early: see showsEarly. Written when a connection is made, so that what
+	// takes a server's place is asked, too.
+	early atomic.Bool
 }
 
 var _ eventmodels.OutboxStore = (*store)(nil)
 
 // openStore connects, and checks the server and the tables.
 func openStore(ctx context.Context, source mysqldb.Source) (*store, error) {
-	connections := mysqldb.NewConnections(source, sessionSettings...)
-	s := &store{
-		Leases:      &mysqldb.Leases{Connections: connections, Statements: leaseStatements, Explain: explainSchema},
-		Parked:      &mysqldb.Parked{Connections: connections, Insert: dialect{}.InsertOutbox, Explain: explainSchema},
-		connections: connections,
-	}
+	s := &store{}
+	s.connections = mysqldb.NewConnections(source, s.prepare)
+	s.Leases = &mysqldb.Leases{Connections: s.connections, Statements: leaseStatements, Explain: explainSchema}
+	s.Parked = &mysqldb.Parked{Connections: s.connections, Insert: dialect{}.InsertOutbox, Explain: explainSchema}
 	if err := s.connections.Lease(ctx, checkSchema); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the outbox: %w", err), s.Close())
 	}
 	return s, nil
+}
+
+// prepare makes a connection one of the store's.
+func (s *store) prepare(ctx context.Context, conn *sql.Conn) error {
+	for _, statement := range sessionSettings {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	var early bool
+	if err := conn.QueryRowContext(ctx, "SELECT "+showsEarly).Scan(&early); err != nil {
+		return err
+	}
+	s.early.Store(early)
+	return nil
 }
 
 // Close implements [eventmodels.OutboxStore].

@@ -55,7 +55,7 @@ type draw struct {
 }
 
 func newSequence(source mysqldb.Source, prefix string) *sequence {
-	return &sequence{connections: mysqldb.NewConnections(source), prefix: prefix, scopes: make(map[string]*scopeQueue)}
+	return &sequence{connections: mysqldb.NewConnections(source, nil), prefix: prefix, scopes: make(map[string]*scopeQueue)}
 }
 
 func (s *sequence) queue(scope string) *scopeQueue {

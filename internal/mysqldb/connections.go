@@ -33,7 +33,7 @@ type Source func(context.Context) (*sql.Conn, error)
 // made again after they were lost.
 type Connections struct {
 	source  Source
-	setup   []string // statements that make a connection independent of the server's defaults
+	prepare func(context.Context, *sql.Conn) error // nil: as they are
 	work    chan *slot
 	lease   chan *slot
 	closing context.Context // ends with Close
@@ -44,9 +44,10 @@ type Connections struct {
 // it for himself.
 type slot struct{ conn *sql.Conn }
 
-// NewConnections makes none yet.
-func NewConnections(source Source, setup ...string) *Connections {
-	c := &Connections{source: source, setup: setup, work: make(chan *slot, workConnections), lease: make(chan *slot, 1)}
+// NewConnections makes none yet. prepare, unless it is nil, is called with each
+// that is made, and makes it independent of the server's defaults.
+func NewConnections(source Source, prepare func(context.Context, *sql.Conn) error) *Connections {
+	c := &Connections{source: source, prepare: prepare, work: make(chan *slot, workConnections), lease: make(chan *slot, 1)}
 	for range workConnections {
 		c.work <- &slot{}
 	}
@@ -105,8 +106,8 @@ func (c *Connections) run(ctx context.Context, s *slot, f func(context.Context, 
 			return err
 		}
 		s.conn = conn
-		for _, statement := range c.setup {
-			if _, err := conn.ExecContext(ctx, statement); err != nil {
+		if c.prepare != nil {
+			if err := c.prepare(ctx, conn); err != nil {
 				s.drop()
 				return fmt.Errorf("prepare a connection of the relay: %w", err)
 			}
