@@ -49,6 +49,7 @@ type history struct {
 	otherwise  map[event]bool  // written by the run itself
 	records    []Logged        // by topic, partition, offset
 	grown      map[string]bool
+	arrived    map[place]int64 // Seq of the first event of a key in a partition
 	trimmed    map[string]bool
 	letters    map[call][]Letter
 	order      []Entry // Delivered and Handled of consumer groups, in the order of the list
@@ -90,6 +91,7 @@ func read(entries []Entry) *history {
 		scattered:  map[event]bool{},
 		otherwise:  map[event]bool{},
 		grown:      map[string]bool{},
+		arrived:    map[place]int64{},
 		trimmed:    map[string]bool{},
 		letters:    map[call][]Letter{},
 		presences:  presences{of: map[string]*presence{}},
@@ -100,6 +102,7 @@ func read(entries []Entry) *history {
 	slices.SortStableFunc(h.records, func(a, b Logged) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
 	})
+	h.arrive()
 	return h
 }
 
@@ -180,10 +183,27 @@ func (h *history) written(e event) bool {
 	return ok || h.uncertain[e] || h.otherwise[e]
 }
 
-// moved says whether the event was written again after its topic had gained
-// partitions, to another partition than before. What stands in one of the two
-// is a duplicate, and nothing tells which; so neither has a place in the order.
-func (h *history) moved(e event) bool { return h.grown[e.topic] && h.scattered[e] }
+// moved says whether the event has no place in the order of a partition, since
+// its topic has gained partitions.
+//
+// It was written again then, to another partition than before: what stands in
+// one of the two is a duplicate, and nothing tells which. Or it was to be written
+// when its key moved, to a partition that could not be written, and came to the
+// new one only after a newer event of the key had: that is the first one there.
+func (h *history) moved(c Committed, partition int32) bool {
+	return h.grown[c.Topic] && (h.scattered[event{c.Topic, c.ID}] || c.Seq < h.arrived[place{c.Topic, partition, c.Key}])
+}
+
+// arrive notes which event of a key is the first in a partition that the key has
+// moved to. h.records are sorted.
+func (h *history) arrive() {
+	for _, e := range h.records {
+		c, ok := h.committed[event{e.Topic, e.ID}]
+		if at := (place{e.Topic, e.Partition, e.Key}); ok && c.Seq > 0 && h.arrived[at] == 0 && !h.moved(c, e.Partition) {
+			h.arrived[at] = c.Seq
+		}
+	}
+}
 
 // gone says whether the event may have been removed before it was read.
 func (h *history) gone(e event) bool { return h.trimmed[e.topic] && !h.logged[e] }

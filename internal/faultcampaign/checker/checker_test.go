@@ -161,6 +161,11 @@ func TestEveryViolationIsFoundAndNothingElse(t *testing.T) {
 			Logged{Topic: "orders", Partition: 2, Offset: 1, ID: "a2", Key: "a", Producer: 7, Epoch: 2},
 			Logged{Topic: "orders", Partition: 2, Offset: 2, ID: "a3", Key: "a", Producer: 7, Epoch: 2},
 		), nil},
+		"an event that could not be written before its key moved": {func(entries []Entry) []Entry {
+			// a2 was for partition 0; a3 went to partition 2, and a2 after it.
+			return also(Grown{Topic: "orders", Partitions: 3})(change(is("a2"), func(e *Logged) { e.Partition, e.Offset, e.Producer = 2, 9, -1 })(
+				change(is("a3"), func(e *Logged) { e.Partition, e.Offset, e.Producer = 2, 8, -1 })(entries)))
+		}, nil},
 		"an older event after a newer one in a topic that grew": {func(entries []Entry) []Entry {
 			return also(Grown{Topic: "orders", Partitions: 3})(change(is("a2"), func(e *Logged) { e.Offset, e.Producer = 9, -1 })(entries))
 		}, []string{"log disorder a2"}},

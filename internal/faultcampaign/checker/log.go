@@ -50,7 +50,7 @@ func (h *history) checkLog(r *Report) {
 			r.violated(v)
 		}
 		partitions[k] = e.Partition
-		if c.Seq == 0 || h.moved(ev) {
+		if c.Seq == 0 || h.moved(c, e.Partition) {
 			continue
 		}
 		at := place{c.Topic, e.Partition, c.Key}

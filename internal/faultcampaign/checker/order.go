@@ -37,7 +37,7 @@ func (h *history) checkOrder(r *Report) {
 			r.Redeliveries++
 		}
 		c := h.committed[ev]
-		if !ordered[p] || c.Key == "" || c.Seq == 0 || h.moved(ev) || first[call{p, ev}] {
+		if !ordered[p] || c.Key == "" || c.Seq == 0 || h.moved(c, e.Partition) || first[call{p, ev}] {
 			continue
 		}
 		first[call{p, ev}] = true

@@ -166,6 +166,8 @@ func (i *instance) work(ctx context.Context, h handler, e event, do func() error
 	case does == panics && nth == 1:
 		panic("the handler panics, as it should")
 	case does == hangs && nth == 1:
+		w.hanging.Add(1)
+		defer w.hanging.Add(-1)
 		time.Sleep(h.hang)
 	case does == fails:
 		w.recorder.doom(h, e.Topic, e.ID, false)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed46dd6f11/events/eventembed"
@@ -37,6 +38,8 @@ type world struct {
 	running    sync.WaitGroup // handlers, also those of instances that were killed
 	load       context.Context
 	endLoad    context.CancelFunc
+
+	hanging atomic.Int32 // handlers that do
 
 	mu       sync.Mutex // for moments only
 	problems []string   // of the run itself; guarded by mu
@@ -221,8 +224,12 @@ func (w *world) quiet() string {
 	return strings.Join(busy, "; ")
 }
 
-// close stops everything.
+// close stops everything. All is handled, but a handler can still hang with an
+// event that another instance has handled since.
 func (w *world) close() {
+	for w.hanging.Load() > 0 {
+		time.Sleep(time.Second)
+	}
 	for _, i := range w.slots {
 		i.end()
 		i.producing.Wait()
