@@ -105,12 +105,7 @@ func TestWhatWasSeenLasts(t *testing.T) {
 		t.Skip("it starts a server, and crashes it")
 	}
 	s := startOwnServer(t)
-	db, err := Open(testContext(t), s.dsn, WithMigrate())
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &fixture{DB: db, dsn: s.dsn, pool: db.Unwrap().DB, producer: &fakeProducer{}}
-	t.Cleanup(func() { _ = db.Close() })
+	f := fixtureOf(suite.NewDatabaseAt(t, s.dsn))
 	store := f.store(t)
 	mark := eventmodels.Mark{1}
 
@@ -118,7 +113,7 @@ func TestWhatWasSeenLasts(t *testing.T) {
 		// The background may flush, too: not every time.
 		for range 10 {
 			row := newRow("a")
-			s.unflushed(t, func() { f.insertRows(t, row) })
+			s.unflushed(t, func() { f.InsertRows(t, row) })
 			const query = "SELECT 1 FROM events_outbox WHERE id = ?"
 			if !s.exists(t, query, row.ID[:]) {
 				t.Fatal("a commit is not seen")
@@ -132,7 +127,7 @@ func TestWhatWasSeenLasts(t *testing.T) {
 	})
 	t.Run("the relay", func(t *testing.T) {
 		row := newRow("a")
-		s.unflushed(t, func() { f.insertRows(t, row) })
+		s.unflushed(t, func() { f.InsertRows(t, row) })
 		if !slices.ContainsFunc(f.outboxOnceUp(t, store), func(r eventmodels.OutboxRow) bool { return r.ID == row.ID }) {
 			t.Fatal("the row was not read")
 		}
@@ -189,20 +184,20 @@ func TestShowsEarly(t *testing.T) {
 	f := newFixture(t)
 	s := f.store(t)
 	l := mustAcquire(t, s, "a")
-	f.insertRows(t, newRow("a"))
+	f.InsertRows(t, newRow("a"))
 	end := func() (expires int64) {
 		t.Helper()
-		if err := f.admin.QueryRowContext(testContext(t), "SELECT expires_at FROM events_lease WHERE scope = ?", []byte(l.Scope)).Scan(&expires); err != nil {
+		if err := f.Admin.QueryRowContext(testContext(t), "SELECT expires_at FROM events_lease WHERE scope = ?", []byte(l.Scope)).Scan(&expires); err != nil {
 			t.Fatal(err)
 		}
 		return expires
 	}
-	f.outbox(t, s) // there are two connections for it
-	f.outbox(t, s)
+	outbox(t, s) // there are two connections for it
+	outbox(t, s)
 	for _, early := range []bool{false, true} {
 		s.early.Store(early)
 		before := end()
-		f.outbox(t, s)
+		outbox(t, s)
 		if changed := end() != before; changed != early {
 			t.Errorf("commits are shown early: %v; something was written: %v", early, changed)
 		}

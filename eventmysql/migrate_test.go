@@ -7,41 +7,11 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/mysqldb"
 )
-
-func TestMigrateByAllInstancesAtOnce(t *testing.T) {
-	dsn := emptyDatabase(t)
-	var instances errgroup.Group
-	for range 20 {
-		pool := rawPool(t, dsn)
-		instances.Go(func() error { return Migrate(testContext(t), pool) })
-	}
-	if err := instances.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	pool := rawPool(t, dsn)
-	if err := CheckSchema(testContext(t), pool); err != nil {
-		t.Fatal(err)
-	}
-	if err := Migrate(testContext(t), pool); err != nil {
-		t.Fatalf("a second time: %v", err)
-	}
-	names, err := fs.Glob(Schema, "*.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var versions, buckets int
-	err = pool.QueryRowContext(testContext(t), "SELECT (SELECT COUNT(*) FROM events_schema), (SELECT COUNT(*) FROM events_key_locks)").Scan(&versions, &buckets)
-	if err != nil || versions != len(names) || buckets != 256 {
-		t.Fatalf("%d versions are recorded, and there are %d; %d rows to lock; %v", versions, len(names), buckets, err)
-	}
-}
 
 // Tables of an older version are told from those that are missing nothing, and
 // brought up to date, also when that was cut short before.
@@ -70,19 +40,6 @@ func TestMigrateOlderTables(t *testing.T) {
 	}
 }
 
-func TestMigrateNeedsNoRightsWhereThereIsNothingToDo(t *testing.T) {
-	dsn := emptyDatabase(t)
-	if err := Migrate(testContext(t), rawPool(t, dsn)); err != nil {
-		t.Fatal(err)
-	}
-	reading := rawPool(t, changed(t, dsn, func(c *mysql.Config) {}))
-	reading.SetMaxOpenConns(1)
-	mustExec(t, reading, "SET SESSION TRANSACTION READ ONLY")
-	if err := Migrate(testContext(t), reading); err != nil {
-		t.Fatalf("in a session that cannot write: %v", err)
-	}
-}
-
 // What was cut short is completed by the next.
 func TestMigrateGoesOn(t *testing.T) {
 	pool := rawPool(t, emptyDatabase(t))
@@ -99,13 +56,9 @@ func TestMigrateGoesOn(t *testing.T) {
 	}
 }
 
-func TestMigrateEndsWithItsContext(t *testing.T) {
+// The wait for another instance's migration ends with the context.
+func TestMigrateWaitsNoLongerThanItsContext(t *testing.T) {
 	pool := rawPool(t, emptyDatabase(t))
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if err := Migrate(ctx, pool); !errors.Is(err, context.Canceled) {
-		t.Fatalf("error: %v", err)
-	}
 	conn, err := pool.Conn(testContext(t))
 	if err != nil {
 		t.Fatal(err)
@@ -130,21 +83,11 @@ func TestMigrateEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestCheckSchema(t *testing.T) {
-	pool := rawPool(t, emptyDatabase(t))
-	if err := CheckSchema(testContext(t), pool); !errors.Is(err, ErrSchema) {
-		t.Fatalf("no tables: %v", err)
-	}
-	if err := Migrate(testContext(t), pool); err != nil {
-		t.Fatal(err)
-	}
-	mustExec(t, pool, "ALTER TABLE events_marks ENGINE = MyISAM")
-	if err := CheckSchema(testContext(t), pool); !isServerError(err, "events_marks") {
-		t.Fatalf("without transactions: %v", err)
-	}
-	mustExec(t, pool, "DROP TABLE events_marks")
-	if err := CheckSchema(testContext(t), pool); !errors.Is(err, ErrSchema) {
-		t.Fatalf("a table is missing: %v", err)
+func TestTablesWithoutTransactions(t *testing.T) {
+	f := newFixture(t)
+	mustExec(t, f.Admin, "ALTER TABLE events_marks ENGINE = MyISAM")
+	if err := CheckSchema(testContext(t), f.Admin); !isServerError(err, "events_marks") {
+		t.Fatalf("error: %v", err)
 	}
 }
 
@@ -157,7 +100,7 @@ func isServerError(err error, setting string) bool {
 // its own sessions do.
 func TestIncrement(t *testing.T) {
 	f := newFixture(t)
-	strange := rawPool(t, changed(t, f.dsn, func(c *mysql.Config) { c.Params = map[string]string{"auto_increment_increment": "2"} }))
+	strange := rawPool(t, changed(t, f.DSN, func(c *mysql.Config) { c.Params = map[string]string{"auto_increment_increment": "2"} }))
 	if _, err := Wrap(strange).OpenOutbox(testContext(t)); !isServerError(err, "auto_increment_increment") {
 		t.Errorf("OpenOutbox: %v", err)
 	}
@@ -168,13 +111,13 @@ func TestIncrement(t *testing.T) {
 func TestRights(t *testing.T) {
 	f := newFixture(t)
 	user := "u" + random()
-	mustExec(t, f.admin, "CREATE USER "+user+"@'%' IDENTIFIED BY 'x'")
-	t.Cleanup(func() { mustExec(t, f.admin, "DROP USER "+user+"@'%'") })
+	mustExec(t, f.Admin, "CREATE USER "+user+"@'%' IDENTIFIED BY 'x'")
+	t.Cleanup(func() { mustExec(t, f.Admin, "DROP USER "+user+"@'%'") })
 	for _, table := range []string{"events_outbox", "events_outbox_parked", "events_lease", "events_marks"} {
-		mustExec(t, f.admin, "GRANT SELECT, INSERT, UPDATE, DELETE ON "+table+" TO "+user+"@'%'")
+		mustExec(t, f.Admin, "GRANT SELECT, INSERT, UPDATE, DELETE ON "+table+" TO "+user+"@'%'")
 	}
-	mustExec(t, f.admin, "GRANT SELECT ON events_schema TO "+user+"@'%'")
-	db, err := Open(testContext(t), changed(t, f.dsn, func(c *mysql.Config) { c.User, c.Passwd = user, "x" }), WithMigrate())
+	mustExec(t, f.Admin, "GRANT SELECT ON events_schema TO "+user+"@'%'")
+	db, err := Open(testContext(t), changed(t, f.DSN, func(c *mysql.Config) { c.User, c.Passwd = user, "x" }), WithMigrate())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,63 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/go-sql-driver/mysql"
-	"github.com/google/uuid"
 
-	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/mysqldb"
+	"github.com/seed46dd6f11/events/internal/storetest"
 )
 
-// A call whose connection was killed fails, and the next one connects again.
-func TestStoreReconnects(t *testing.T) {
-	f := newFixture(t)
-	s := f.store(t)
-	f.insertRows(t, newRow("a"))
-	l := mustAcquire(t, s, "a")
-	row := f.outbox(t, s)[0]
-	for name, call := range map[string]func() error{
-		"AcquireLease": func() error { _, _, err := s.AcquireLease(testContext(t), "other", "a", cluster, ttl); return err },
-		"RenewLease":   func() error { return s.RenewLease(testContext(t), l, ttl) },
-		"LookLease":    func() error { _, err := s.LookLease(testContext(t), scope); return err },
-		"ReadOutbox": func() error {
-			_, err := s.ReadOutbox(testContext(t), eventmodels.OutboxRead{Scope: scope, Limit: 1})
-			return err
-		},
-		"DeleteOutbox": func() error {
-			return s.DeleteOutbox(testContext(t), "other", []eventmodels.OutboxKey{row.OutboxKey()})
-		},
-		"ParkOutbox":  func() error { return s.ParkOutbox(testContext(t), "other", row.OutboxKey(), "") },
-		"Stats":       func() error { _, err := s.Stats(testContext(t), scope, 0); return err },
-		"DeleteMarks": func() error { _, err := s.DeleteMarks(testContext(t), time.Hour, 10); return err },
-		"ListParked": func() error {
-			_, err := s.ListParked(testContext(t), scope, eventmodels.ParkedKey{}, 1)
-			return err
-		},
-		"RequeueParked": func() error { _, err := s.RequeueParked(testContext(t), scope, []uuid.UUID{row.ID}); return err },
-		"DiscardParked": func() error { _, err := s.DiscardParked(testContext(t), scope, []uuid.UUID{row.ID}); return err },
-		"Concerns":      func() error { _, err := s.Concerns(testContext(t)); return err },
-	} {
-		t.Run(name, func(t *testing.T) {
-			f.killAll(t)
-			failures := 0
-			for err := call(); err != nil; err = call() {
-				if f.Fault(err) != eventmodels.FaultAway {
-					t.Fatalf("fault %v of %v", f.Fault(err), err)
-				}
-				if failures++; failures >= mysqldb.StoreConnections {
-					t.Fatalf("it does not connect again: %v", err)
-				}
-			}
-		})
-	}
-}
-
 // killAll ends all connections to the test's database but the one that asks.
-func (f *fixture) killAll(t *testing.T) {
+func killAll(t testing.TB, admin *sql.DB) {
 	t.Helper()
-	conn, err := f.admin.Conn(testContext(t))
+	conn, err := admin.Conn(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,15 +53,15 @@ func (f *fixture) killAll(t *testing.T) {
 // application's pool do not go back with the store's settings.
 func TestStoreSessions(t *testing.T) {
 	f := newFixture(t)
-	strange := rawPool(t, changed(t, f.dsn, func(c *mysql.Config) {
+	strange := rawPool(t, changed(t, f.DSN, func(c *mysql.Config) {
 		c.Params = map[string]string{"time_zone": "'+09:00'", "autocommit": "0", "sql_mode": "'ANSI'", "innodb_lock_wait_timeout": "50",
 			"tx_isolation": "'SERIALIZABLE'"}
-		if _, err := f.admin.Exec("SELECT @@tx_isolation"); err != nil { // MySQL 8
+		if _, err := f.Admin.Exec("SELECT @@tx_isolation"); err != nil { // MySQL 8
 			delete(c.Params, "tx_isolation")
 			c.Params["transaction_isolation"] = "'SERIALIZABLE'"
 		}
 	}))
-	s := openOf(t, Wrap(strange)).(*store)
+	s := storetest.OpenStore(t, Wrap(strange)).(*store)
 	l := mustAcquire(t, s, "a")
 	if state, err := f.store(t).LookLease(testContext(t), scope); err != nil || !state.Live {
 		t.Errorf("the lease, seen from another time zone: %+v, %v", state, err)
@@ -143,10 +97,10 @@ func TestStoreSessions(t *testing.T) {
 // take all the others.
 func TestStoreWhenThePoolIsExhausted(t *testing.T) {
 	f := newFixture(t)
-	pool := rawPool(t, f.dsn)
+	pool := rawPool(t, f.DSN)
 	pool.SetMaxOpenConns(4)
 	db := Wrap(pool)
-	s := openOf(t, db)
+	s := storetest.OpenStore(t, db)
 	l := mustAcquire(t, s.(*store), "a")
 	for range 3 {
 		tx, err := pool.BeginTx(testContext(t), nil)
@@ -160,52 +114,6 @@ func TestStoreWhenThePoolIsExhausted(t *testing.T) {
 	}
 	if n := db.MaxConnections(); n != 1 {
 		t.Errorf("%d connections for handlers", n)
-	}
-}
-
-func TestStoreClose(t *testing.T) {
-	f := newFixture(t)
-	s := f.store(t)
-	entered := make(chan struct{})
-	ended := make(chan error, 1)
-	go func() {
-		ended <- s.connections.Work(context.Background(), func(ctx context.Context, conn *sql.Conn) error {
-			close(entered)
-			<-ctx.Done()
-			return ctx.Err()
-		})
-	}()
-	<-entered
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-ended; !errors.Is(err, mysqldb.ErrClosed) {
-		t.Errorf("what was under way: %v", err)
-	}
-	if _, err := s.LookLease(testContext(t), scope); !errors.Is(err, mysqldb.ErrClosed) {
-		t.Errorf("afterwards: %v", err)
-	}
-	if err := s.Close(); err != nil {
-		t.Errorf("again: %v", err)
-	}
-}
-
-func TestStoreCallsEndWithTheirContext(t *testing.T) {
-	f := newFixture(t)
-	s := f.store(t)
-	holder := f.beginAdmin(t)
-	mustAcquire(t, s, "a")
-	mustExec(t, holder, "SELECT * FROM events_lease FOR UPDATE")
-	ctx, cancel := context.WithCancel(context.Background())
-	result := make(chan error, 1)
-	go func() { _, _, err := s.AcquireLease(ctx, scope, "b", cluster, ttl); result <- err }()
-	f.awaitBlocked(t, "UPDATE events_lease", 1)
-	cancel()
-	if err := <-result; !errors.Is(err, context.Canceled) {
-		t.Errorf("error: %v", err)
-	}
-	if state, err := s.LookLease(testContext(t), scope); err != nil || state.Owner != "a" {
-		t.Errorf("afterwards: %+v, %v", state, err)
 	}
 }
 

@@ -11,7 +11,7 @@ func TestConcerns(t *testing.T) {
 	if concerns, err := f.store(t).Concerns(testContext(t)); err != nil || len(concerns) > 1 || len(concerns) == 1 && !strings.Contains(concerns[0], "fsync") {
 		t.Errorf("the server of the tests: %q, %v", concerns, err) // whose fsync can be switched off for speed
 	}
-	lazy := Wrap(rawPool(t, withParams(f.dsn, "synchronous_commit=off")))
+	lazy := Wrap(rawPool(t, withParams(f.DSN, "synchronous_commit=off")))
 	s, err := lazy.OpenOutbox(testContext(t))
 	if err != nil {
 		t.Fatal(err)

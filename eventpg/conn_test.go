@@ -53,7 +53,7 @@ func (w *wire) Read(b []byte) (int, error) {
 // wired returns a database with one connection, on a wire.
 func (f *fixture) wired(t *testing.T) *DB {
 	t.Helper()
-	config, err := parse(f.dsn)
+	config, err := parse(f.DSN)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func (f *fixture) wired(t *testing.T) *DB {
 	pool.SetMaxOpenConns(1)
 	t.Cleanup(func() { _ = pool.Close() })
 	db := Wrap(pool)
-	db.AugmentWithProducer(f.producer)
+	db.AugmentWithProducer(f.Producer)
 	return db
 }
 
@@ -88,7 +88,7 @@ func wireOf(t *testing.T, pool *sql.DB) *wire {
 // effect is what the transactions of these tests do: a row, and an event.
 func effect(t *testing.T, id int) func(*Tx, []bool) error {
 	return func(tx *Tx, _ []bool) error {
-		tx.Produce(event{"a", "k", nil})
+		tx.Produce(event("a", "k", nil))
 		_, err := tx.ExecContext(testContext(t), "INSERT INTO effects VALUES ($1)", id)
 		return err
 	}
@@ -103,7 +103,7 @@ func once(t *testing.T, db *DB, id int) error {
 // with BEGIN, one with COMMIT.
 func TestRoundTrips(t *testing.T) {
 	f := newFixture(t)
-	mustExec(t, f.admin, "CREATE TABLE effects (id integer)")
+	mustExec(t, f.Admin, "CREATE TABLE effects (id integer)")
 	db := f.wired(t)
 	if err := db.TransactOnce(testContext(t), []eventmodels.Mark{markOf("done")}, func(*Tx, []bool) error { return nil }); err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func TestRoundTrips(t *testing.T) {
 // is delivered again, and has had one effect.
 func TestConnectionCutInARoundTrip(t *testing.T) {
 	f := newFixture(t)
-	mustExec(t, f.admin, "CREATE TABLE effects (id integer)")
+	mustExec(t, f.Admin, "CREATE TABLE effects (id integer)")
 	db := f.wired(t)
 	const begin, commit = 1, 3
 	id := 0
@@ -196,11 +196,11 @@ func TestConnectionCutInARoundTrip(t *testing.T) {
 		t.Errorf("%d were rolled back, and %d committed: not both were tried", refused, done)
 	}
 	for _, table := range []string{"effects", "events_marks", "events_outbox"} {
-		if n := f.count(t, table); n != id {
+		if n := f.Count(t, table); n != id {
 			t.Errorf("%d rows in %s of %d events", n, table, id)
 		}
 	}
-	if n := f.count(t, "(SELECT DISTINCT id FROM effects) AS e"); n != id {
+	if n := f.Count(t, "(SELECT DISTINCT id FROM effects) AS e"); n != id {
 		t.Errorf("effects of %d events, want %d", n, id)
 	}
 }
@@ -232,9 +232,9 @@ func TestRefusedRoundTrips(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			f.pool.SetMaxOpenConns(1)
-			mustExec(t, f.admin, "CREATE TABLE effects (id integer PRIMARY KEY, parent integer DEFAULT 99)")
-			mustExec(t, f.admin, c.before)
+			f.Pool.SetMaxOpenConns(1)
+			mustExec(t, f.Admin, "CREATE TABLE effects (id integer PRIMARY KEY, parent integer DEFAULT 99)")
+			mustExec(t, f.Admin, c.before)
 			pid := pidOf(t, f.Unwrap())
 			for range 2 { // with statements that are prepared, and without
 				err := once(t, f.DB, 1)
@@ -249,19 +249,19 @@ func TestRefusedRoundTrips(t *testing.T) {
 					t.Errorf("ErrSchema: %v", err)
 				}
 			}
-			if len(f.producer.produced) != 0 {
+			if len(f.Producer.Produced) != 0 {
 				t.Error("the relay was called")
 			}
-			mustExec(t, f.admin, c.after)
+			mustExec(t, f.Admin, c.after)
 			for _, table := range []string{"effects", "events_marks", "events_outbox"} {
-				if n := f.count(t, table); n != 0 {
+				if n := f.Count(t, table); n != 0 {
 					t.Errorf("%d rows in %s", n, table)
 				}
 			}
 			if err := once(t, f.DB, 1); err != nil {
 				t.Errorf("delivered again: %v", err)
 			}
-			if n := f.count(t, "effects") + f.count(t, "events_marks") + f.count(t, "events_outbox"); n != 3 {
+			if n := f.Count(t, "effects") + f.Count(t, "events_marks") + f.Count(t, "events_outbox"); n != 3 {
 				t.Errorf("%d rows", n)
 			}
 			if now := pidOf(t, f.Unwrap()); now != pid {
@@ -277,7 +277,7 @@ func TestConcurrentDeliveries(t *testing.T) {
 	for name, result := range map[string]error{"that succeed": nil, "of which one fails": errTest} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			mustExec(t, f.admin, "CREATE TABLE effects (id integer)")
+			mustExec(t, f.Admin, "CREATE TABLE effects (id integer)")
 			marks := []eventmodels.Mark{markOf("1")}
 			second := make(chan error, 1)
 			called := false
@@ -288,7 +288,7 @@ func TestConcurrentDeliveries(t *testing.T) {
 						return effect(t, 2)(tx, fresh)
 					})
 				}()
-				eventually(t, f.admin, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'")
+				eventually(t, f.Admin, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'")
 				return errors.Join(effect(t, 1)(tx, fresh), result)
 			})
 			if !errors.Is(first, result) {
@@ -297,7 +297,7 @@ func TestConcurrentDeliveries(t *testing.T) {
 			if err := <-second; err != nil || called != (result != nil) {
 				t.Errorf("the second: %v, called: %v", err, called)
 			}
-			if n := f.count(t, "effects"); n != 1 {
+			if n := f.Count(t, "effects"); n != 1 {
 				t.Errorf("%d effects", n)
 			}
 		})
@@ -309,8 +309,8 @@ func TestConcurrentDeliveries(t *testing.T) {
 func TestExecModes(t *testing.T) {
 	for _, mode := range []string{"cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"} {
 		f := newFixture(t)
-		mustExec(t, f.admin, "CREATE TABLE effects (id integer)")
-		dsn := withParams(f.dsn, "default_query_exec_mode="+mode)
+		mustExec(t, f.Admin, "CREATE TABLE effects (id integer)")
+		dsn := withParams(f.DSN, "default_query_exec_mode="+mode)
 		opened, err := Open(testContext(t), dsn)
 		if err != nil {
 			t.Fatal(err)
@@ -326,7 +326,7 @@ func TestExecModes(t *testing.T) {
 		done := 0
 		for name, db := range map[string]*DB{"Open": opened, "Wrap": Wrap(rawPool(t, dsn)), "WrapPool": ofPool} {
 			t.Run(mode+"/"+name, func(t *testing.T) {
-				db.AugmentWithProducer(&fakeProducer{})
+				db.AugmentWithProducer(&producer{})
 				for range 3 {
 					for _, size := range []int{1, 2, 3} {
 						done++
@@ -342,7 +342,7 @@ func TestExecModes(t *testing.T) {
 									t.Errorf("fresh: %v", fresh)
 								}
 								for range size - 1 { // none, one, several
-									tx.Produce(event{"a", "k", []byte("payload")})
+									tx.Produce(event("a", "k", []byte("payload")))
 								}
 								_, err := tx.ExecContext(testContext(t), "INSERT INTO effects VALUES ($1)", done)
 								return err
@@ -355,7 +355,7 @@ func TestExecModes(t *testing.T) {
 				}
 			})
 		}
-		if effects, marks, rows := f.count(t, "effects"), f.count(t, "events_marks"), f.count(t, "events_outbox"); effects != done || marks != 2*done || rows != done {
+		if effects, marks, rows := f.Count(t, "effects"), f.Count(t, "events_marks"), f.Count(t, "events_outbox"); effects != done || marks != 2*done || rows != done {
 			t.Errorf("%s: %d effects, %d marks, %d events of %d transactions", mode, effects, marks, rows, done)
 		}
 	}
@@ -365,8 +365,8 @@ func TestExecModes(t *testing.T) {
 // again.
 func TestForgottenStatements(t *testing.T) {
 	f := newFixture(t)
-	f.pool.SetMaxOpenConns(1)
-	mustExec(t, f.admin, "CREATE TABLE effects (id integer)")
+	f.Pool.SetMaxOpenConns(1)
+	mustExec(t, f.Admin, "CREATE TABLE effects (id integer)")
 	for id := range 3 {
 		if err := once(t, f.DB, 2*id); err != nil {
 			t.Fatal(err)
@@ -382,7 +382,7 @@ func TestForgottenStatements(t *testing.T) {
 			}
 		}
 	}
-	if n := f.count(t, "effects"); n != 6 {
+	if n := f.Count(t, "effects"); n != 6 {
 		t.Errorf("%d effects", n)
 	}
 }
@@ -392,12 +392,12 @@ func TestRoundTripsOfOwnTypes(t *testing.T) {
 	f := newFixture(t)
 	db := f.wired(t)
 	own := New[*eventdb.ExampleBasicTX](eventdb.ExampleBasicDB{DB: db.Unwrap().DB})
-	own.AugmentWithProducer(f.producer)
+	own.AugmentWithProducer(f.Producer)
 	before := int32(0)
 	for id := range 4 {
 		before = wireOf(t, db.Unwrap().DB).sent.Load()
 		err := own.TransactOnce(testContext(t), []eventmodels.Mark{markOf(fmt.Sprint(id))}, func(tx *eventdb.ExampleBasicTX, fresh []bool) error {
-			tx.Produce(event{"a", "k", nil})
+			tx.Produce(event("a", "k", nil))
 			return nil
 		})
 		if err != nil {
@@ -407,7 +407,7 @@ func TestRoundTripsOfOwnTypes(t *testing.T) {
 	if n := wireOf(t, db.Unwrap().DB).sent.Load() - before; n != 2 {
 		t.Errorf("%d round trips", n)
 	}
-	if n := f.count(t, "events_outbox"); n != 4 {
+	if n := f.Count(t, "events_outbox"); n != 4 {
 		t.Errorf("%d events", n)
 	}
 }
@@ -444,15 +444,15 @@ func TestRoundTripsOfAnotherTransaction(t *testing.T) {
 			pool := f.wired(t).Unwrap().DB
 			pool.SetMaxOpenConns(2)
 			db := New[*eventdb.ExampleBasicTX](beginsTwice{pool, c.first})
-			db.AugmentWithProducer(f.producer)
+			db.AugmentWithProducer(f.Producer)
 			produce := func(tx *eventdb.ExampleBasicTX) error {
-				tx.Produce(event{"a", "k", nil})
+				tx.Produce(event("a", "k", nil))
 				return nil
 			}
 			if err := db.Transact(testContext(t), produce); err != nil {
 				t.Error(err)
 			}
-			if n := f.count(t, "events_outbox"); n != 1 {
+			if n := f.Count(t, "events_outbox"); n != 1 {
 				t.Errorf("%d events of a transaction", n)
 			}
 			called := 0
@@ -460,7 +460,7 @@ func TestRoundTripsOfAnotherTransaction(t *testing.T) {
 			for range 2 {
 				err := db.TransactOnce(testContext(t), marks, func(tx *eventdb.ExampleBasicTX, fresh []bool) error {
 					called++
-					if n := f.count(t, "events_marks"); n != 0 {
+					if n := f.Count(t, "events_marks"); n != 0 {
 						t.Errorf("%d marks are committed before the event is handled", n)
 					}
 					return produce(tx)
@@ -473,7 +473,7 @@ func TestRoundTripsOfAnotherTransaction(t *testing.T) {
 			if c.refused {
 				want = 0
 			}
-			if n, rows := f.count(t, "events_marks"), f.count(t, "events_outbox"); called != want || n != want || rows != 1+want {
+			if n, rows := f.Count(t, "events_marks"), f.Count(t, "events_outbox"); called != want || n != want || rows != 1+want {
 				t.Errorf("handled %d times, %d marks, %d events", called, n, rows)
 			}
 			if n := pool.Stats().InUse; n != 0 {
@@ -486,17 +486,17 @@ func TestRoundTripsOfAnotherTransaction(t *testing.T) {
 // What pgx refuses to send was not sent, and COMMIT neither.
 func TestEventsThatCannotBeSent(t *testing.T) {
 	f := newFixture(t)
-	pool := rawPool(t, withParams(f.dsn, "default_query_exec_mode=simple_protocol"))
-	native, err := parse(withParams(f.dsn, "default_query_exec_mode=simple_protocol"))
+	pool := rawPool(t, withParams(f.DSN, "default_query_exec_mode=simple_protocol"))
+	native, err := parse(withParams(f.DSN, "default_query_exec_mode=simple_protocol"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	with := sql.OpenDB(Connector(stdlib.GetConnector(*native)))
 	defer with.Close()
 	for name, db := range map[string]*DB{"with a Connector": Wrap(with), "without": Wrap(pool)} {
-		db.AugmentWithProducer(f.producer)
+		db.AugmentWithProducer(f.Producer)
 		err := db.Transact(testContext(t), func(tx *Tx) error {
-			tx.Produce(event{"a", "k", nil})
+			tx.Produce(event("a", "k", nil))
 			_, err := tx.ExecContext(testContext(t), "SET LOCAL standard_conforming_strings = off")
 			return err
 		})
@@ -507,7 +507,7 @@ func TestEventsThatCannotBeSent(t *testing.T) {
 			t.Errorf("%s, afterwards: %v", name, err)
 		}
 	}
-	if n := f.count(t, "events_outbox"); n != 0 {
+	if n := f.Count(t, "events_outbox"); n != 0 {
 		t.Errorf("%d events", n)
 	}
 }
@@ -515,7 +515,7 @@ func TestEventsThatCannotBeSent(t *testing.T) {
 // Who looks at the driver's connection finds pgx's in it.
 func TestConnectorShowsItsConnection(t *testing.T) {
 	f := newFixture(t)
-	conn, err := f.pool.Conn(testContext(t))
+	conn, err := f.Pool.Conn(testContext(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -536,7 +536,7 @@ func TestConnectorShowsItsConnection(t *testing.T) {
 // pgx says what it says when nothing was sent.
 func TestConnectionCutInCommit(t *testing.T) {
 	f := newFixture(t)
-	mustExec(t, f.admin, "CREATE TABLE effects (id integer)")
+	mustExec(t, f.Admin, "CREATE TABLE effects (id integer)")
 	db := f.wired(t)
 	for id, c := range []struct {
 		after   int32
@@ -556,5 +556,5 @@ func TestConnectionCutInCommit(t *testing.T) {
 			t.Errorf("cut after %d bytes: %v, fault %v", c.after, err, f.Fault(err))
 		}
 	}
-	eventually(t, f.admin, "SELECT count(*) = 1 FROM effects")
+	eventually(t, f.Admin, "SELECT count(*) = 1 FROM effects")
 }

@@ -126,8 +126,8 @@ func TestCommitRefused(t *testing.T) {
 // The errors of a real server.
 func TestFaultOfTheServer(t *testing.T) {
 	f := newFixture(t)
-	mustExec(t, f.admin, "CREATE TABLE numbers (id integer PRIMARY KEY, n integer)")
-	mustExec(t, f.admin, "INSERT INTO numbers VALUES (1, 0), (2, 0)")
+	mustExec(t, f.Admin, "CREATE TABLE numbers (id integer PRIMARY KEY, n integer)")
+	mustExec(t, f.Admin, "INSERT INTO numbers VALUES (1, 0), (2, 0)")
 	run := func(fn func(*Tx) error) error { return f.Transact(testContext(t), fn) }
 	statement := func(queries ...string) func() error {
 		return func() error {
@@ -154,7 +154,7 @@ func TestFaultOfTheServer(t *testing.T) {
 				pid := pidOf(t, tx)
 				go func() {
 					defer cancel()
-					eventually(t, f.admin, "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $1", pid)
+					eventually(t, f.Admin, "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = $1", pid)
 				}()
 				_, err := tx.ExecContext(ctx, "SELECT pg_sleep(30)")
 				return err
@@ -162,7 +162,7 @@ func TestFaultOfTheServer(t *testing.T) {
 		}, eventmodels.FaultEvent},
 		"read-only": {statement("SET TRANSACTION READ ONLY", "INSERT INTO numbers VALUES (3, 0)"), eventmodels.FaultAway},
 		"lock timeout": {func() error {
-			holder := f.begin(t)
+			holder := f.BeginTx(t)
 			mustExec(t, holder, "SELECT * FROM numbers FOR UPDATE")
 			defer func() { _ = holder.Rollback() }()
 			return statement("SET LOCAL lock_timeout = 10", "UPDATE numbers SET n = n + 1")()
@@ -171,7 +171,7 @@ func TestFaultOfTheServer(t *testing.T) {
 			return run(func(tx *Tx) error {
 				mustExec(t, tx, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 				mustExec(t, tx, "SELECT * FROM numbers")
-				mustExec(t, f.admin, "UPDATE numbers SET n = n + 1")
+				mustExec(t, f.Admin, "UPDATE numbers SET n = n + 1")
 				_, err := tx.ExecContext(testContext(t), "UPDATE numbers SET n = n + 1")
 				return err
 			})
@@ -198,14 +198,14 @@ func TestFaultOfTheServer(t *testing.T) {
 		}, eventmodels.FaultConflict},
 		"server process ended": {func() error {
 			return run(func(tx *Tx) error {
-				mustExec(t, f.admin, "SELECT pg_terminate_backend($1, 10000)", pidOf(t, tx))
+				mustExec(t, f.Admin, "SELECT pg_terminate_backend($1, 10000)", pidOf(t, tx))
 				_, err := tx.ExecContext(testContext(t), "SELECT 1")
 				return err
 			})
 		}, eventmodels.FaultAway},
 		"after the server process has ended": {func() error {
 			return run(func(tx *Tx) error {
-				mustExec(t, f.admin, "SELECT pg_terminate_backend($1, 10000)", pidOf(t, tx))
+				mustExec(t, f.Admin, "SELECT pg_terminate_backend($1, 10000)", pidOf(t, tx))
 				_, _ = tx.ExecContext(testContext(t), "SELECT 1")
 				_, err := tx.ExecContext(testContext(t), "SELECT 1")
 				return err
@@ -221,7 +221,7 @@ func TestFaultOfTheServer(t *testing.T) {
 			return Wrap(rawPool(t, "postgres://u@"+address+"/d")).Ping(testContext(t))
 		}, eventmodels.FaultAway},
 		"no such database": {func() error {
-			return Wrap(rawPool(t, withParams(f.dsn, "database=no_such_database"))).Ping(testContext(t))
+			return Wrap(rawPool(t, withParams(f.DSN, "database=no_such_database"))).Ping(testContext(t))
 		}, eventmodels.FaultAway},
 	} {
 		t.Run(name, func(t *testing.T) {

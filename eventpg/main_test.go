@@ -1,28 +1,47 @@
 package eventpg
 
 import (
-	"context"
 	"crypto/rand"
 	"database/sql"
 	"encoding/hex"
-	"fmt"
 	"os"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
 	"go.uber.org/goleak"
 
-	"github.com/seed46dd6f11/events/eventdb"
 	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds what should happen at once.
-const patience = 30 * time.Second
+// What is used everywhere, under shorter names.
+const (
+	scope    = storetest.Scope
+	cluster  = storetest.Cluster
+	ttl      = storetest.TTL
+	patience = storetest.Patience
+)
+
+var (
+	errTest     = storetest.ErrTest
+	testContext = storetest.Context
+	mustExec    = storetest.MustExec
+	mustAcquire = storetest.MustAcquire
+	outbox      = storetest.Outbox
+	newRow      = storetest.NewRow
+	topicsOf    = storetest.TopicsOf
+	markOf      = storetest.MarkOf
+	event       = storetest.Event
+)
+
+type (
+	backend  = storetest.Backend[eventmodels.StringEventID, *Tx, *DB, Option]
+	database = storetest.Database[eventmodels.StringEventID, *Tx, *DB, Option]
+	producer = storetest.Producer[eventmodels.StringEventID]
+)
 
 // serverDSN returns the server to test with.
 func serverDSN(t testing.TB) string {
@@ -82,99 +101,19 @@ func rawPool(t testing.TB, dsn string) *sql.DB {
 // fixture is a database with tables and a fake Library.
 type fixture struct {
 	*DB
-	dsn      string
-	pool     *sql.DB // of the DB
-	admin    *sql.DB // another, for looking and for interfering
-	producer *fakeProducer
-	stores   []*store // of sharedStore
+	*database
 }
 
 func newFixture(t testing.TB, opts ...Option) *fixture {
 	t.Helper()
-	dsn := emptySchema(t)
-	db, err := Open(testContext(t), dsn, append(opts, WithMigrate())...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &fixture{DB: db, dsn: dsn, pool: db.Unwrap().DB, admin: rawPool(t, dsn), producer: &fakeProducer{}}
-	db.AugmentWithProducer(f.producer)
-	t.Cleanup(func() {
-		if n := f.pool.Stats().InUse; n != 0 {
-			t.Errorf("%d connections were not given back", n)
-		}
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return f
-}
-
-// begin begins a transaction that does not outlive the test.
-func (f *fixture) begin(t testing.TB) *Tx {
-	t.Helper()
-	tx, err := f.Unwrap().BeginTx(testContext(t), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = tx.Rollback() })
-	return tx
-}
-
-// beginAdmin is begin for a transaction that interferes.
-func (f *fixture) beginAdmin(t testing.TB) *sql.Tx {
-	t.Helper()
-	tx, err := f.admin.BeginTx(context.Background(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = tx.Rollback() })
-	return tx
+	d := suite.NewDatabase(t, opts...)
+	return &fixture{DB: d.Opened, database: d}
 }
 
 // store opens a store that is closed at the end of the test.
 func (f *fixture) store(t testing.TB) *store {
 	t.Helper()
-	s, err := f.OpenOutbox(testContext(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s.(*store)
-}
-
-// outbox returns everything in the outbox.
-func (f *fixture) outbox(t testing.TB, s *store) []eventmodels.OutboxRow {
-	t.Helper()
-	page, err := s.ReadOutbox(testContext(t), eventmodels.OutboxRead{Scope: scope, Limit: 100_000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return page.Rows
-}
-
-func (f *fixture) count(t testing.TB, table string) (n int) {
-	t.Helper()
-	if err := f.admin.QueryRowContext(testContext(t), "SELECT count(*) FROM "+table).Scan(&n); err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
-func testContext(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func mustExec(t testing.TB, db eventmodels.AbstractTX, query string, args ...any) {
-	t.Helper()
-	if _, err := db.ExecContext(testContext(t), query, args...); err != nil {
-		t.Fatalf("%s: %v", query, err)
-	}
+	return f.OpenStore(t).(*store)
 }
 
 // eventually asks the server until a condition holds.
@@ -201,83 +140,3 @@ func pidOf(t testing.TB, tx eventmodels.AbstractTX) (pid int) {
 	}
 	return pid
 }
-
-const scope = "test."
-
-// event is a ProducingEvent.
-type event struct {
-	topic, key string
-	payload    []byte
-}
-
-func (e event) GetKey() string                  { return e.key }
-func (e event) GetTimestamp() time.Time         { return time.Time{} }
-func (e event) GetTopic() string                { return e.topic }
-func (e event) GetHeaders() map[string][]string { return nil }
-
-// fakeProducer is a Library as far as a database needs one.
-type fakeProducer struct {
-	mu       sync.Mutex
-	produced map[string][]eventmodels.StringEventID
-	err      error // of ProduceFromTable
-	recorded []error
-}
-
-var errUnknownTopic = fmt.Errorf("topic is not registered")
-
-func (p *fakeProducer) EncodeOutbox(_ context.Context, e eventmodels.ProducingEvent) (eventmodels.OutboxRow, error) {
-	if e.GetTopic() == "unknown" {
-		return eventmodels.OutboxRow{}, errUnknownTopic
-	}
-	row := eventmodels.OutboxRow{
-		ID: eventmodels.StringEventID{}.New().UUID, Topic: scope + e.GetTopic(), Headers: []byte{0},
-		Payload: e.(event).payload, CreatedAt: time.Now(),
-	}
-	if e.GetKey() != "" {
-		row.Key = []byte(e.GetKey())
-	}
-	return row, nil
-}
-
-func (p *fakeProducer) ProduceFromTable(_ context.Context, ids map[string][]eventmodels.StringEventID) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.produced == nil {
-		p.produced = map[string][]eventmodels.StringEventID{}
-	}
-	for topic, ids := range ids {
-		p.produced[topic] = append(p.produced[topic], ids...)
-	}
-	return p.err
-}
-
-func (p *fakeProducer) TopicOf(wireTopic string) string { return strings.TrimPrefix(wireTopic, scope) }
-func (p *fakeProducer) Scope() string                   { return scope }
-
-func (p *fakeProducer) RecordErrorNoWait(_ string, err error) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.recorded = append(p.recorded, err)
-	return err
-}
-
-// insertRows commits rows, as they are, in one transaction.
-func (f *fixture) insertRows(t testing.TB, rows ...eventmodels.OutboxRow) {
-	t.Helper()
-	tx, err := f.pool.BeginTx(testContext(t), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := (dialect{}).InsertOutbox(testContext(t), tx, scope, rows); err != nil {
-		t.Fatal(err)
-	}
-	if err := tx.Commit(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func newRow(topic string) eventmodels.OutboxRow {
-	return eventmodels.OutboxRow{ID: eventmodels.StringEventID{}.New().UUID, Topic: topic, Headers: []byte{0}, CreatedAt: time.Now()}
-}
-
-var _ eventdb.Dialect = dialect{}

@@ -80,10 +80,10 @@ func TestWakeOfTheEmptyScope(t *testing.T) {
 func TestListenWhenTheConnectionIsLost(t *testing.T) {
 	f := newFixture(t)
 	name := "events_test_" + random()
-	s := f.storeOf(t, withParams(f.dsn, "application_name="+name))
+	s := f.storeOf(t, withParams(f.DSN, "application_name="+name))
 	mine := random()
 	_, ended := listen(t, testContext(t), s, mine)
-	mustExec(t, f.admin, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1", name+": events relay")
+	mustExec(t, f.Admin, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1", name+": events relay")
 	err := <-ended
 	if err == nil || f.Fault(err) != eventmodels.FaultAway {
 		t.Errorf("ended with %v", err)
@@ -118,7 +118,7 @@ func TestListenProbes(t *testing.T) {
 	mine := random()
 	woken, ended := listen(t, ctx, s, mine)
 	for range 3 {
-		eventually(t, f.admin, "SELECT query <> 'LISTEN events_outbox' FROM pg_stat_activity WHERE application_name = $1 AND pid <> pg_backend_pid()", name)
+		eventually(t, f.Admin, "SELECT query <> 'LISTEN events_outbox' FROM pg_stat_activity WHERE application_name = $1 AND pid <> pg_backend_pid()", name)
 		if err := s.Wake(testContext(t), mine); err != nil {
 			t.Fatal(err)
 		}
@@ -132,7 +132,7 @@ func TestListenProbes(t *testing.T) {
 func TestListenToSilence(t *testing.T) {
 	f := newFixture(t)
 	p := newProxy(t)
-	s := f.storeOf(t, changedDSN(t, f.dsn, func(u *url.URL) { u.Host = p.address() }))
+	s := f.storeOf(t, changedDSN(t, f.DSN, func(u *url.URL) { u.Host = p.address() }))
 	t.Cleanup(p.close) // before the store is: it says goodbye
 	s.listenProbe, s.listenLimit = 10*time.Millisecond, 200*time.Millisecond
 	_, ended := listen(t, testContext(t), s, random())

@@ -5,24 +5,25 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"net"
 	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/seed46dd6f11/events/internal/storetest"
 )
 
 const secret = "s3cr3t:p@ss/word"
 
 // changed returns the server's DSN, which must be a URL, with changes.
-func changed(t *testing.T, change func(*url.URL)) string {
+func changed(t testing.TB, change func(*url.URL)) string {
 	t.Helper()
 	return changedDSN(t, serverDSN(t), change)
 }
 
-func changedDSN(t *testing.T, dsn string, change func(*url.URL)) string {
+func changedDSN(t testing.TB, dsn string, change func(*url.URL)) string {
 	t.Helper()
 	u, err := url.Parse(dsn)
 	if err != nil || u.Host == "" {
@@ -32,126 +33,37 @@ func changedDSN(t *testing.T, dsn string, change func(*url.URL)) string {
 	return u.String()
 }
 
-func TestOpenSaysWhatIsWrong(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+// secrets are the password, and parts of it.
+var secrets = []string{secret, "s3cr3t", "p@ss", url.QueryEscape(secret)}
+
+func wrongDSNs(t testing.TB, closed string) map[string]storetest.WrongDSN {
 	userinfo := url.UserPassword("events", secret)
-	for name, c := range map[string]struct {
-		dsn  string
-		want []string
-	}{
-		"nobody listens": {changed(t, func(u *url.URL) { u.Host, u.User = closed, userinfo }), []string{"does not answer", closed}},
-		"no such host":   {changed(t, func(u *url.URL) { u.Host, u.User = "no-such-host.invalid:5432", userinfo }), []string{"does not answer", "no-such-host.invalid"}},
-		"wrong password": {changed(t, func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), secret) }), []string{"refuses the password"}},
-		"no such user":   {changed(t, func(u *url.URL) { u.User = url.UserPassword("nobody", secret) }), []string{`user "nobody"`}},
-		"no such database": {changed(t, func(u *url.URL) { u.Path = "/no_such_database" }),
-			[]string{"no such database", `"no_such_database"`}},
-		"a URL that is none":        {"postgres://events:" + secret + "@127.0.0.1:port/x", []string{"connection string", "%-escapes"}},
-		"a slash in the password":   {"postgres://events:5432/s3cr3t@127.0.0.1/x", []string{"connection string", "%-escapes"}},
-		"an at sign in it":          {"postgres://events:x@s3cr3t@127.0.0.1/x", []string{"connection string", "%-escapes"}},
-		"a key that is not closed":  {"host=127.0.0.1 password='" + secret, []string{"connection string"}},
-		"a file that is not there":  {"postgres://events:x@127.0.0.1/x?sslmode=verify-full&sslrootcert=/no/such/file", []string{"/no/such/file"}},
-		"a word":                    {secret, []string{"connection string"}},
-		"a port that is no number":  {"host=127.0.0.1 port=" + secret, []string{"connection string"}},
-		"a setting that is unknown": {changed(t, func(u *url.URL) { u.RawQuery += "&no_such_setting=1" }), []string{"no_such_setting"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			db, err := Open(testContext(t), c.dsn)
-			if err == nil {
-				_ = db.Close()
-				t.Fatal("no error")
-			}
-			for _, want := range c.want {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("error without %q: %v", want, err)
-				}
-			}
-			for _, part := range []string{secret, "s3cr3t", "p@ss", url.QueryEscape(secret)} {
-				if strings.Contains(err.Error(), part) {
-					t.Errorf("the password is in the error: %v", err)
-				}
-			}
-		})
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if _, err := Open(ctx, serverDSN(t)); !errors.Is(err, context.Canceled) {
-		t.Errorf("a context that has ended: %v", err)
-	}
-}
-
-func TestOpenAndClose(t *testing.T) {
-	dsn := emptySchema(t)
-	db, err := Open(testContext(t), dsn, WithMigrate(), WithMaxConnections(3))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(CheckSchema(testContext(t), db.Unwrap().DB), db.Ping(testContext(t))); err != nil {
-		t.Error(err)
-	}
-	if n := db.MaxConnections(); n != 3 {
-		t.Errorf("%d connections", n)
-	}
-	if err := db.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := db.Ping(testContext(t)); err == nil {
-		t.Error("it answers after Close")
-	}
-
-	pool := rawPool(t, dsn)
-	wrapped := Wrap(pool, WithKeyLocks(), WithMarkWait(1))
-	if n := wrapped.MaxConnections(); n != 0 {
-		t.Errorf("%d connections of a pool without limit", n)
-	}
-	if err := errors.Join(wrapped.Close(), wrapped.Ping(testContext(t))); err != nil {
-		t.Errorf("closing has closed the application's pool: %v", err)
-	}
-
-	plain, err := Open(testContext(t), dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := plain.MaxConnections(); n != DefaultMaxConnections {
-		t.Errorf("%d connections by default", n)
-	}
-	if err := plain.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestWrapPanicsOnMistakes(t *testing.T) {
-	pool := rawPool(t, serverDSN(t))
-	for name, wrap := range map[string]func(){
-		"nil":                func() { Wrap(nil) },
-		"WithMigrate":        func() { Wrap(pool, WithMigrate()) },
-		"WithMaxConnections": func() { Wrap(pool, WithMaxConnections(3)) },
-	} {
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Errorf("%s: no panic", name)
-				}
-			}()
-			wrap()
-		}()
+	return map[string]storetest.WrongDSN{
+		"nobody listens": {DSN: changed(t, func(u *url.URL) { u.Host, u.User = closed, userinfo }), Want: []string{"does not answer", closed}},
+		"no such host":   {DSN: changed(t, func(u *url.URL) { u.Host, u.User = "no-such-host.invalid:5432", userinfo }), Want: []string{"does not answer", "no-such-host.invalid"}},
+		"wrong password": {DSN: changed(t, func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), secret) }), Want: []string{"refuses the password"}},
+		"no such user":   {DSN: changed(t, func(u *url.URL) { u.User = url.UserPassword("nobody", secret) }), Want: []string{`user "nobody"`}},
+		"no such database": {DSN: changed(t, func(u *url.URL) { u.Path = "/no_such_database" }),
+			Want: []string{"no such database", `"no_such_database"`}},
+		"a URL that is none":        {DSN: "postgres://events:" + secret + "@127.0.0.1:port/x", Want: []string{"connection string", "%-escapes"}},
+		"a slash in the password":   {DSN: "postgres://events:5432/s3cr3t@127.0.0.1/x", Want: []string{"connection string", "%-escapes"}},
+		"an at sign in it":          {DSN: "postgres://events:x@s3cr3t@127.0.0.1/x", Want: []string{"connection string", "%-escapes"}},
+		"a key that is not closed":  {DSN: "host=127.0.0.1 password='" + secret, Want: []string{"connection string"}},
+		"a file that is not there":  {DSN: "postgres://events:x@127.0.0.1/x?sslmode=verify-full&sslrootcert=/no/such/file", Want: []string{"/no/such/file"}},
+		"a word":                    {DSN: secret, Want: []string{"connection string"}},
+		"a port that is no number":  {DSN: "host=127.0.0.1 port=" + secret, Want: []string{"connection string"}},
+		"a setting that is unknown": {DSN: changed(t, func(u *url.URL) { u.RawQuery += "&no_such_setting=1" }), Want: []string{"no_such_setting"}},
 	}
 }
 
 // Another driver is refused in words, and one that wraps pgx's is looked into.
 func TestDrivers(t *testing.T) {
 	f := newFixture(t)
-	config, err := parse(f.dsn)
+	config, err := parse(f.DSN)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrapping := sql.OpenDB(&wrappingConnector{dsn: config.ConnString(), driver: f.pool.Driver()})
+	wrapping := sql.OpenDB(&wrappingConnector{dsn: config.ConnString(), driver: f.Pool.Driver()})
 	defer wrapping.Close()
 	db := Wrap(wrapping)
 	if err := db.Transact(testContext(t), func(tx *Tx) error { return tx.Native().Ping(testContext(t)) }); err != nil {
@@ -165,7 +77,7 @@ func TestDrivers(t *testing.T) {
 		t.Error(err)
 	}
 
-	native, err := pgxpool.New(testContext(t), f.dsn)
+	native, err := pgxpool.New(testContext(t), f.DSN)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,6 +118,7 @@ func (c *wrappingConnector) Connect(context.Context) (driver.Conn, error) {
 	conn, err := c.driver.Open(c.dsn)
 	return wrappingConn{conn}, err
 }
+
 func (c *wrappingConnector) Driver() driver.Driver { return c.driver }
 
 type wrappingConn struct{ driver.Conn }
@@ -219,10 +132,13 @@ func (c wrappingConn) BeginTx(ctx context.Context, opts driver.TxOptions) (drive
 type otherConnector struct{}
 
 func (otherConnector) Connect(context.Context) (driver.Conn, error) { return otherConn{}, nil }
-func (otherConnector) Driver() driver.Driver                        { return nil }
+
+func (otherConnector) Driver() driver.Driver { return nil }
 
 type otherConn struct{}
 
 func (otherConn) Prepare(string) (driver.Stmt, error) { return nil, errors.ErrUnsupported }
-func (otherConn) Close() error                        { return nil }
-func (otherConn) Begin() (driver.Tx, error)           { return nil, errors.ErrUnsupported }
+
+func (otherConn) Close() error { return nil }
+
+func (otherConn) Begin() (driver.Tx, error) { return nil, errors.ErrUnsupported }

@@ -8,82 +8,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/seed46dd6f11/events/eventmodels"
 )
-
-// terminate ends the server process that a store's call uses, and returns
-// once it has ended.
-func (f *fixture) terminate(t *testing.T, s *store) {
-	t.Helper()
-	for range workConnections + leaseConnections {
-		var pid int
-		err := s.doLease(testContext(t), func(ctx context.Context, conn *pgx.Conn) error {
-			return conn.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&pid)
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		mustExec(t, f.admin, "SELECT pg_terminate_backend($1, 10000)", pid)
-		if s.pool.Stat().TotalConns() == 1 {
-			return
-		}
-		_, _ = s.LookLease(testContext(t), scope) // the pool notices
-	}
-}
-
-// A call whose connection is lost fails, and the next one connects again.
-func TestStoreReconnects(t *testing.T) {
-	f := newFixture(t)
-	s := f.store(t)
-	f.insertRows(t, newRow("a"))
-	l := mustAcquire(t, s, "a")
-	row := f.outbox(t, s)[0]
-	for name, call := range map[string]func() error{
-		"AcquireLease": func() error { _, _, err := s.AcquireLease(testContext(t), "other", "a", cluster, ttl); return err },
-		"RenewLease":   func() error { return s.RenewLease(testContext(t), l, ttl) },
-		"LookLease":    func() error { _, err := s.LookLease(testContext(t), scope); return err },
-		"ReadOutbox": func() error {
-			_, err := s.ReadOutbox(testContext(t), eventmodels.OutboxRead{Scope: scope, Limit: 1})
-			return err
-		},
-		"DeleteOutbox": func() error {
-			return s.DeleteOutbox(testContext(t), "other", []eventmodels.OutboxKey{row.OutboxKey()})
-		},
-		"ParkOutbox": func() error { return s.ParkOutbox(testContext(t), "other", row.OutboxKey(), "") },
-		"ListParked": func() error {
-			_, err := s.ListParked(testContext(t), scope, eventmodels.ParkedKey{}, 1)
-			return err
-		},
-		"RequeueParked": func() error {
-			_, err := s.RequeueParked(testContext(t), "other", []uuid.UUID{row.ID})
-			return err
-		},
-		"DiscardParked": func() error {
-			_, err := s.DiscardParked(testContext(t), "other", []uuid.UUID{row.ID})
-			return err
-		},
-		"Stats":       func() error { _, err := s.Stats(testContext(t), scope, 0); return err },
-		"DeleteMarks": func() error { _, err := s.DeleteMarks(testContext(t), time.Hour, 10); return err },
-		"Wake":        func() error { return s.Wake(testContext(t), scope) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			f.terminate(t, s)
-			// The pool may have noticed by itself.
-			if err := call(); err != nil && f.Fault(err) != eventmodels.FaultAway {
-				t.Errorf("fault %v of %v", f.Fault(err), err)
-			}
-			if err := call(); err != nil {
-				t.Errorf("the next call: %v", err)
-			}
-		})
-	}
-}
 
 // The store's sessions are its own, whatever the defaults are.
 func TestStoreSessions(t *testing.T) {
@@ -143,7 +73,7 @@ func TestStoreSessions(t *testing.T) {
 // Exactly-once transactions do not depend on the default either.
 func TestTransactOnceWhereSerializableIsTheDefault(t *testing.T) {
 	f := newFixture(t)
-	pool := rawPool(t, withParams(f.dsn, "default_transaction_isolation=serializable"))
+	pool := rawPool(t, withParams(f.DSN, "default_transaction_isolation=serializable"))
 	db := Wrap(pool)
 	err := db.TransactOnce(testContext(t), []eventmodels.Mark{{1}}, func(tx *Tx, _ []bool) error {
 		var level string
@@ -161,15 +91,15 @@ func TestTransactOnceWhereSerializableIsTheDefault(t *testing.T) {
 // The application's pool may be exhausted: the relay does not need it.
 func TestStoreWhenThePoolIsExhausted(t *testing.T) {
 	f := newFixture(t)
-	for name, db := range map[string]*DB{"opened": f.DB, "wrapped": Wrap(f.pool)} {
+	for name, db := range map[string]*DB{"opened": f.DB, "wrapped": Wrap(f.Pool)} {
 		t.Run(name, func(t *testing.T) {
 			opened, err := db.OpenOutbox(testContext(t))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer opened.Close()
-			f.pool.SetMaxOpenConns(1)
-			tx := f.begin(t)
+			f.Pool.SetMaxOpenConns(1)
+			tx := f.BeginTx(t)
 			defer func() { _ = tx.Rollback() }()
 			s := opened.(*store)
 			s.pool.Reset() // new connections are made without it, too
@@ -189,19 +119,19 @@ func TestStoreTakesOverNewCredentials(t *testing.T) {
 	f := newFixture(t)
 	role := "events_test_" + random()
 	var schema string
-	if err := f.admin.QueryRowContext(testContext(t), "SELECT current_schema()").Scan(&schema); err != nil {
+	if err := f.Admin.QueryRowContext(testContext(t), "SELECT current_schema()").Scan(&schema); err != nil {
 		t.Fatal(err)
 	}
-	mustExec(t, f.admin, "CREATE ROLE "+role+" LOGIN PASSWORD 'first'")
+	mustExec(t, f.Admin, "CREATE ROLE "+role+" LOGIN PASSWORD 'first'")
 	t.Cleanup(func() {
-		mustExec(t, f.admin, "DROP OWNED BY "+role)
-		mustExec(t, f.admin, "DROP ROLE "+role)
+		mustExec(t, f.Admin, "DROP OWNED BY "+role)
+		mustExec(t, f.Admin, "DROP ROLE "+role)
 	})
-	mustExec(t, f.admin, "GRANT USAGE ON SCHEMA "+schema+" TO "+role)
-	mustExec(t, f.admin, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "+schema+" TO "+role) // as the documentation says
-	mustExec(t, f.admin, "GRANT USAGE ON ALL SEQUENCES IN SCHEMA "+schema+" TO "+role)
+	mustExec(t, f.Admin, "GRANT USAGE ON SCHEMA "+schema+" TO "+role)
+	mustExec(t, f.Admin, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "+schema+" TO "+role) // as the documentation says
+	mustExec(t, f.Admin, "GRANT USAGE ON ALL SEQUENCES IN SCHEMA "+schema+" TO "+role)
 
-	config, err := parse(f.dsn)
+	config, err := parse(f.DSN)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +140,7 @@ func TestStoreTakesOverNewCredentials(t *testing.T) {
 	pool := stdlib.OpenDB(*config, stdlib.OptionBeforeConnect(func(_ context.Context, c *pgx.ConnConfig) error { c.Password = password; return nil }))
 	defer pool.Close()
 	db := Wrap(pool)
-	db.AugmentWithProducer(&fakeProducer{})
+	db.AugmentWithProducer(&producer{})
 	opened, err := db.OpenOutbox(testContext(t))
 	if err != nil {
 		t.Fatal(err)
@@ -225,7 +155,7 @@ func TestStoreTakesOverNewCredentials(t *testing.T) {
 	if err := renew(); err != nil {
 		t.Fatal(err)
 	}
-	mustExec(t, f.admin, "ALTER ROLE "+role+" PASSWORD 'second'")
+	mustExec(t, f.Admin, "ALTER ROLE "+role+" PASSWORD 'second'")
 	password = "second"
 	pool.SetMaxIdleConns(0) // the application has noticed
 	if err := renew(); err == nil || f.Fault(err) != eventmodels.FaultAway {
@@ -236,12 +166,12 @@ func TestStoreTakesOverNewCredentials(t *testing.T) {
 	}
 
 	// A user with no other rights than these can do everything.
-	err = db.TransactOnce(testContext(t), []eventmodels.Mark{{1}}, func(tx *Tx, _ []bool) error { tx.Produce(event{"a", "k", nil}); return nil })
+	err = db.TransactOnce(testContext(t), []eventmodels.Mark{{1}}, func(tx *Tx, _ []bool) error { tx.Produce(event("a", "k", nil)); return nil })
 	if err != nil {
 		t.Error(err)
 	}
 	l := mustAcquire(t, s, "a")
-	rows := f.outbox(t, s)
+	rows := outbox(t, s)
 	_, marksErr := s.DeleteMarks(testContext(t), 0, 10)
 	_, statsErr := s.Stats(testContext(t), scope, 0)
 	_, producerErr := s.SetProducer(testContext(t), l, 1, 1)
@@ -252,52 +182,12 @@ func TestStoreTakesOverNewCredentials(t *testing.T) {
 	}
 }
 
-func TestStoreClose(t *testing.T) {
-	f := newFixture(t)
-	opened, err := f.OpenOutbox(testContext(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := opened.(*store)
-	result := make(chan error, 1)
-	go func() { _, err := s.exec(context.Background(), "SELECT pg_sleep(60)"); result <- err }()
-	eventually(t, f.admin, "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'events relay' AND query = 'SELECT pg_sleep(60)' AND wait_event = 'PgSleep'")
-	for range 2 {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-	if err := <-result; !errors.Is(err, errClosed) {
-		t.Errorf("the call that was under way: %v", err)
-	}
-	if _, err := s.LookLease(testContext(t), scope); !errors.Is(err, errClosed) {
-		t.Errorf("a call after Close: %v", err)
-	}
-	if err := s.Listen(testContext(t), scope, make(chan struct{}), func() {}); !errors.Is(err, errClosed) {
-		t.Errorf("Listen after Close: %v", err)
-	}
-}
-
-func TestStoreCallsEndWithTheirContext(t *testing.T) {
-	f := newFixture(t)
-	s := f.store(t)
-	release := blockWork(t, f, s)
-	defer release()
-	ctx, cancel := context.WithCancel(context.Background())
-	result := make(chan error, 1)
-	go func() { result <- s.Wake(ctx, scope) }()
-	cancel()
-	if err := <-result; !errors.Is(err, context.Canceled) {
-		t.Errorf("error: %v", err)
-	}
-}
-
 // Whatever the size of the tables is or was, the plans go by the index and
 // stop early.
 func TestPlans(t *testing.T) {
 	f := newFixture(t)
 	s := f.store(t)
-	mustExec(t, f.admin, "ANALYZE events_outbox") // as empty
+	mustExec(t, f.Admin, "ANALYZE events_outbox") // as empty
 	plan := func(name, query string, args ...any) (text string) {
 		t.Helper()
 		err := s.do(testContext(t), func(ctx context.Context, conn *pgx.Conn) error {
@@ -331,7 +221,7 @@ func TestPlans(t *testing.T) {
 	}
 	for _, filled := range []bool{false, true} {
 		if filled {
-			mustExec(t, f.admin, "INSERT INTO events_outbox (scope, id, topic, created_at) SELECT $1, gen_random_uuid(), 'a', now() FROM generate_series(1, 20000)", scope)
+			mustExec(t, f.Admin, "INSERT INTO events_outbox (scope, id, topic, created_at) SELECT $1, gen_random_uuid(), 'a', now() FROM generate_series(1, 20000)", scope)
 		}
 		read(fmt.Sprint("read, filled ", filled), 0)
 		read(fmt.Sprint("read with gaps, filled ", filled), 100)

@@ -1,4 +1,4 @@
-package eventmysql
+package storetest
 
 import (
 	"context"
@@ -14,40 +14,46 @@ import (
 	"github.com/seed46dd6f11/events/internal/gapset"
 )
 
-// reader reads as the relay does.
-type reader struct {
-	set   gapset.Set
-	store *store
-	limit int
+// Reader reads as the relay does, but for what it does to be fast.
+type Reader struct {
+	Gaps  gapset.Set
+	Store eventmodels.OutboxStore
+	Limit int
 }
 
-// next returns the rows of one read.
-func (r *reader) next(ctx context.Context) ([]eventmodels.OutboxRow, error) {
-	q := r.set.Ask()
-	read := eventmodels.OutboxRead{Scope: scope, Hint: q.Above, Limit: r.limit}
+// Next returns the rows of one read.
+func (r *Reader) Next(ctx context.Context) ([]eventmodels.OutboxRow, error) {
+	q := r.Gaps.Ask()
+	read := eventmodels.OutboxRead{Scope: Scope, Hint: q.Above, Limit: r.Limit}
 	for _, g := range q.Gaps {
 		read.Gaps = append(read.Gaps, eventmodels.SeqRange{Lo: g.Lo, Hi: g.Hi})
 	}
-	page, err := r.store.ReadOutbox(ctx, read)
+	page, err := r.Store.ReadOutbox(ctx, read)
 	if err != nil {
 		return nil, err
 	}
-	_, err = r.set.Observe(q, gapset.Page{Seqs: seqsOf(page.Rows), Complete: len(page.Rows) < r.limit, Proof: gapset.Clock(time.Now(), 5*time.Minute)})
+	proof := gapset.Clock(time.Now(), 5*time.Minute)
+	if page.Proof == eventmodels.ProofXID {
+		proof = gapset.XID(page.Xmin, page.Drawn)
+	}
+	_, err = r.Gaps.Observe(q, gapset.Page{Seqs: SeqsOf(page.Rows), Complete: len(page.Rows) < r.Limit, Proof: proof})
 	return page.Rows, err
 }
 
 // Many transactions, which overlap, are rolled back, wait and store their
 // events at different moments. Those that update the same row have an order,
 // and the reader must see it; and it must see every committed event once.
-func TestReadingKeepsCommitOrder(t *testing.T) {
+func (b *Backend[ID, T, D, O]) readingKeepsCommitOrder(t *testing.T) {
 	const (
 		workers  = 24
 		perRound = 120
 		accounts = 6
 	)
-	f := newFixture(t)
-	mustExec(t, f.admin, "CREATE TABLE accounts (id integer PRIMARY KEY, version bigint NOT NULL)")
-	mustExec(t, f.admin, "INSERT INTO accounts SELECT bucket, 0 FROM events_key_locks WHERE bucket < ?", accounts)
+	d := b.NewDatabase(t)
+	MustExec(t, d.Admin, "CREATE TABLE accounts (id integer PRIMARY KEY, version bigint NOT NULL)")
+	for account := range accounts {
+		MustExec(t, d.Admin, fmt.Sprintf("INSERT INTO accounts VALUES (%d, 0)", account))
+	}
 	errRollback := errors.New("rolled back by the test")
 
 	var (
@@ -57,24 +63,24 @@ func TestReadingKeepsCommitOrder(t *testing.T) {
 	work := func(worker, n int, random *rand.Rand) error {
 		account := random.IntN(accounts)
 		name := fmt.Sprintf("%d/%d", worker, n)
-		err := f.Transact(testContext(t), func(tx *Tx) error {
+		err := d.Opened.Transact(Context(t), func(tx T) error {
 			if random.IntN(4) == 0 { // at once, and without an order
-				if err := f.ProduceTx(testContext(t), tx.Tx, event{"unordered", "", []byte(name)}); err != nil {
+				if err := d.Opened.ProduceTx(Context(t), tx, Event("unordered", "", []byte(name))); err != nil {
 					return err
 				}
 			} else {
 				var version int64
-				if _, err := tx.ExecContext(testContext(t), "UPDATE accounts SET version = version + 1 WHERE id = ?", account); err != nil {
+				if _, err := tx.ExecContext(Context(t), fmt.Sprintf("UPDATE accounts SET version = version + 1 WHERE id = %d", account)); err != nil {
 					return err
 				}
-				if err := tx.QueryRowContext(testContext(t), "SELECT version FROM accounts WHERE id = ?", account).Scan(&version); err != nil {
+				if err := tx.QueryRowContext(Context(t), fmt.Sprintf("SELECT version FROM accounts WHERE id = %d", account)).Scan(&version); err != nil {
 					return err
 				}
 				payload := binary.BigEndian.AppendUint64(nil, uint64(version))
-				tx.Produce(event{"ordered", fmt.Sprint(account), append(payload, name...)})
+				tx.Produce(Event("ordered", fmt.Sprint(account), append(payload, name...)))
 			}
 			if random.IntN(5) == 0 {
-				mustExec(t, tx, "DO SLEEP(?)", random.Float64()*0.02)
+				MustExec(t, tx, b.Sleep(time.Duration(random.IntN(int(20*time.Millisecond)))))
 			}
 			if random.IntN(5) == 0 {
 				return errRollback
@@ -93,20 +99,21 @@ func TestReadingKeepsCommitOrder(t *testing.T) {
 	}
 
 	// One that stays open all the time, with events of its own.
-	long := f.begin(t)
-	if err := f.ProduceTx(testContext(t), long, event{"unordered", "", []byte("long")}); err != nil {
+	long := d.BeginTx(t)
+	if err := d.Opened.ProduceTx(Context(t), long, Event("unordered", "", []byte("long"))); err != nil {
 		t.Fatal(err)
 	}
 
 	seen := map[string]bool{}
 	latest := map[string]uint64{}
-	r := reader{store: f.store(t), limit: 7}
+	r := Reader{Store: d.OpenStore(t), Limit: 7}
+	gaps := 0
 	check := func(rows []eventmodels.OutboxRow) {
 		var keys []eventmodels.OutboxKey
 		for _, row := range rows {
 			keys = append(keys, row.OutboxKey())
 			name := string(row.Payload)
-			if row.Topic == scope+"ordered" {
+			if row.Topic == Scope+"ordered" {
 				version := binary.BigEndian.Uint64(row.Payload)
 				name = name[8:]
 				if version <= latest[string(row.Key)] {
@@ -119,7 +126,7 @@ func TestReadingKeepsCommitOrder(t *testing.T) {
 			}
 			seen[name] = true
 		}
-		if err := r.store.DeleteOutbox(testContext(t), scope, keys); err != nil {
+		if err := r.Store.DeleteOutbox(Context(t), Scope, keys); err != nil {
 			t.Error(err)
 		}
 	}
@@ -144,18 +151,19 @@ func TestReadingKeepsCommitOrder(t *testing.T) {
 			running = false
 		default:
 		}
-		rows, err := r.next(testContext(t))
+		rows, err := r.Next(Context(t))
 		if err != nil {
 			t.Fatal(err)
 		}
 		check(rows)
+		gaps = max(gaps, r.Gaps.Len())
 	}
 	if err := long.Commit(); err != nil {
 		t.Fatal(err)
 	}
 	committed["long"] = true
 	for {
-		rows, err := r.next(testContext(t))
+		rows, err := r.Next(Context(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,11 +180,11 @@ func TestReadingKeepsCommitOrder(t *testing.T) {
 	if len(seen) != len(committed) {
 		t.Errorf("%d events are seen, %d committed", len(seen), len(committed))
 	}
-	if n := f.count(t, "events_outbox"); n != 0 {
+	if n := d.Count(t, "events_outbox"); n != 0 {
 		t.Errorf("%d rows are left", n)
 	}
-	if r.set.Len() == 0 {
+	if gaps == 0 {
 		t.Error("there were no gaps: nothing was tested")
 	}
-	t.Logf("%d events committed, %d seqs drawn", len(committed), r.set.Hint())
+	t.Logf("%d events committed, %d seqs drawn", len(committed), r.Gaps.Hint())
 }

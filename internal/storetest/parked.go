@@ -1,4 +1,4 @@
-package eventmysql
+package storetest
 
 import (
 	"slices"
@@ -13,23 +13,23 @@ import (
 
 // Parked rows are listed by place, keep what they are made of, and are those of
 // one scope only.
-func TestParkedRows(t *testing.T) {
-	f := newFixture(t)
-	s := f.store(t)
-	ctx := testContext(t)
-	empty, none := newRow("empty"), newRow("none")
+func (b *Backend[ID, T, D, O]) parkedRows(t *testing.T) {
+	d := b.NewDatabase(t)
+	s := d.OpenStore(t)
+	ctx := Context(t)
+	empty, none := NewRow("empty"), NewRow("none")
 	empty.Key, empty.Payload = []byte{}, []byte{}
 	none.Key, none.Payload = nil, nil
-	f.insertRows(t, empty, none, newRow("third"))
-	rows := f.outbox(t, s)
+	d.InsertRows(t, empty, none, NewRow("third"))
+	rows := Outbox(t, s)
 	for _, r := range rows {
-		if err := s.ParkOutbox(ctx, scope, r.OutboxKey(), "refused"); err != nil {
+		if err := s.ParkOutbox(ctx, Scope, r.OutboxKey(), "refused"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var listed []eventmodels.ParkedRow
 	for after := (eventmodels.ParkedKey{}); ; {
-		page, err := s.ListParked(ctx, scope, after, 1)
+		page, err := s.ListParked(ctx, Scope, after, 1)
 		if err != nil || len(page) > 1 {
 			t.Fatal(len(page), err)
 		}
@@ -48,39 +48,47 @@ func TestParkedRows(t *testing.T) {
 	if n, err := s.DiscardParked(ctx, "other", ids); n != 0 || err != nil {
 		t.Errorf("of another scope %d: %v", n, err)
 	}
-	if n, err := s.RequeueParked(ctx, scope, ids); n != 2 || err != nil {
+	if n, err := s.RequeueParked(ctx, Scope, ids); n != 2 || err != nil {
 		t.Fatalf("%d requeued: %v", n, err)
 	}
-	back := f.outbox(t, s)
-	if !slices.Equal(topicsOf(back), []string{"empty", "none"}) || back[0].Seq <= rows[2].Seq || back[0].ID != rows[0].ID || !back[0].CreatedAt.Equal(rows[0].CreatedAt) ||
+	back := Outbox(t, s)
+	if !slices.Equal(TopicsOf(back), []string{"empty", "none"}) || back[0].Seq <= rows[2].Seq || back[0].ID != rows[0].ID || !back[0].CreatedAt.Equal(rows[0].CreatedAt) ||
 		back[0].Key == nil || back[1].Key != nil || back[0].Payload == nil || back[1].Payload != nil || !slices.Equal(back[0].Headers, rows[0].Headers) {
 		t.Errorf("requeued as %+v", back)
 	}
-	if n, err := s.DiscardParked(ctx, scope, []uuid.UUID{rows[2].ID}); n != 1 || err != nil {
+	if n, err := s.DiscardParked(ctx, Scope, []uuid.UUID{rows[2].ID}); n != 1 || err != nil {
 		t.Errorf("%d discarded: %v", n, err)
 	}
-	// Two who requeue the same row at once have one row.
-	id := f.outbox(t, s)[0].OutboxKey()
-	if err := s.ParkOutbox(ctx, scope, id, "again"); err != nil {
+	if left, err := s.ListParked(ctx, Scope, eventmodels.ParkedKey{}, 10); len(left) != 0 || err != nil {
+		t.Errorf("left: %+v, %v", left, err)
+	}
+}
+
+// Several who requeue the same row at once have one row.
+func (b *Backend[ID, T, D, O]) rowsThatManyRequeue(t *testing.T) {
+	d := b.NewDatabase(t)
+	s, others := d.OpenStore(t), d.OpenStore(t)
+	d.InsertRows(t, NewRow("a"), NewRow("b"))
+	key := Outbox(t, s)[0].OutboxKey()
+	if err := s.ParkOutbox(Context(t), Scope, key, "again"); err != nil {
 		t.Fatal(err)
 	}
-	others := f.store(t)
 	var requeued atomic.Int64
 	var working sync.WaitGroup
-	for _, s := range []*store{s, others, s, others} {
+	for _, s := range []eventmodels.OutboxStore{s, others, s, others} {
 		working.Go(func() {
-			n, err := s.RequeueParked(ctx, scope, []uuid.UUID{id.ID})
-			if err != nil && f.Fault(err) != eventmodels.FaultConflict {
+			n, err := s.RequeueParked(Context(t), Scope, []uuid.UUID{key.ID})
+			if err != nil && d.Opened.Fault(err) != eventmodels.FaultConflict {
 				t.Error(err)
 			}
 			requeued.Add(int64(n))
 		})
 	}
 	working.Wait()
-	if n := f.count(t, "events_outbox"); requeued.Load() != 1 || n != 2 {
+	if n := d.Count(t, "events_outbox"); requeued.Load() != 1 || n != 2 {
 		t.Errorf("%d requeued, %d rows", requeued.Load(), n)
 	}
-	if left, err := s.ListParked(ctx, scope, eventmodels.ParkedKey{}, 10); len(left) != 0 || err != nil {
+	if left, err := s.ListParked(Context(t), Scope, eventmodels.ParkedKey{}, 10); len(left) != 0 || err != nil {
 		t.Errorf("left: %+v, %v", left, err)
 	}
 }
