@@ -27,6 +27,10 @@ var importedRows = []imported{
 	{"billing", strings.Repeat("h", 127), "orders.placed", "/shop", "1"},
 	{"billing", strings.Repeat("h", 128), "orders.placed", "/shop", "1"},
 	{"billing", "invoice", "orders.placed", "/shop", strings.Repeat("ü", 150)},
+	{"billing", "invoice", "orders.placed", "/shop", "0190163d-8694-739b-aea5-966c26f8ad91"}, // version 7
+	{"billing", "invoice", "orders.placed", "/shop", "0190163D-8694-739B-AEA5-966C26F8AD91"},
+	{"billing", "invoice", "orders.placed", "/shop", "0190163d-8694-439b-aea5-966c26f8ad91"},
+	{"billing", "invoice", "orders.placed", "/shop", "0190163d8694739baea5966c26f8ad91"},
 	{"billing", "invoice", "orders.placed", "/shop", strings.Repeat("i", 9000)},
 }
 

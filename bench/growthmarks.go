@@ -2,18 +2,21 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/seed46dd6f11/events/bench/internal/compare"
 	"github.com/seed46dd6f11/events/eventdb"
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/eventpg"
+	"github.com/seed46dd6f11/events/internal/cloudevents"
+	"github.com/seed46dd6f11/events/internal/mark"
 )
 
 const (
@@ -34,14 +37,15 @@ func (b bench) growthMarks() compare.Measurement {
 		Axis:  "marks in the table",
 		Notes: []string{
 			"sweeping: meanwhile the sweeper deletes marks that are too old: half of the table.",
+			"The ids of events are UUIDs of version 7, as the library makes them, whose time stands first in the mark. random ids: of version 4, as other producers may write them.",
 			"Latencies are those of the transactions.",
 		},
 		Goals:  []compare.Goal{compare.SteadyWithin(0.2)},
 		Rounds: b.size.crowdedRounds,
 		Open: func(ctx context.Context, c *compare.Cleanup) ([]compare.Contender, error) {
-			var still, sweeping []compare.Contender
-			for _, n := range b.size.marks {
-				m, err := b.openMarks(ctx, c, n)
+			var still, sweeping, unordered []compare.Contender
+			for i, n := range b.size.marks {
+				m, err := b.openMarks(ctx, c, timed, n)
 				if err != nil {
 					return nil, err
 				}
@@ -49,22 +53,50 @@ func (b bench) growthMarks() compare.Measurement {
 				sweeping = append(sweeping, compare.Contender{
 					Name: fmt.Sprintf("%s, sweeping, marks: %d", ours, n), Series: ours + ", sweeping", Size: float64(n), Peer: true, Run: m.insertAndSweep,
 				})
+				if i+1 < len(b.size.marks) {
+					continue
+				}
+				if m, err = b.openMarks(ctx, c, random, n); err != nil {
+					return nil, err
+				}
+				unordered = append(unordered, compare.Contender{
+					Name: fmt.Sprintf("%s, random ids, marks: %d", ours, n), Series: ours + ", random ids", Size: float64(n), Peer: true, Run: m.insert,
+				})
 			}
-			return append(still, sweeping...), nil
+			return slices.Concat(still, sweeping, unordered), nil
 		},
 	}
 }
 
+// ids are those of events, and the keys of the marks that they had.
+type ids struct {
+	next func() string
+	// key is the key of the mark of the nth event in SQL, of which at is the
+	// time.
+	key string
+}
+
+var (
+	// timed are UUIDs of version 7, as the library makes them.
+	timed = ids{
+		next: func() string { return cloudevents.NewID(time.Now()).String() },
+		key:  "substring(int8send((extract(epoch FROM at) * 1000)::bigint) FROM 3 FOR 5) || substring(decode(md5(n::text), 'hex') FROM 6)",
+	}
+	// random are what other producers may write.
+	random = ids{next: uuid.NewString, key: "decode(md5(n::text), 'hex')"}
+)
+
 // marking is a database with marks.
 type marking struct {
 	bench
+	ids
 	dsn string
 }
 
-// openMarks fills the table before it has its indexes, as random keys would else
-// be inserted one by one.
-func (b bench) openMarks(ctx context.Context, c *compare.Cleanup, n int) (*marking, error) {
-	m := &marking{bench: b}
+// openMarks fills the table before it has its indexes, since keys that are random
+// would be inserted one by one.
+func (b bench) openMarks(ctx context.Context, c *compare.Cleanup, of ids, n int) (*marking, error) {
+	m := &marking{bench: b, ids: of}
 	var err error
 	if m.dsn, err = b.servers.Database(ctx, c, "marks"); err != nil {
 		return nil, err
@@ -81,9 +113,10 @@ func (b bench) openMarks(ctx context.Context, c *compare.Cleanup, n int) (*marki
 		ALTER TABLE events_marks DROP CONSTRAINT events_marks_pkey;
 		DROP INDEX events_marks_done_at;
 		INSERT INTO events_marks (k, done_at)
-		SELECT decode(md5(n::text), 'hex'), now() - n * interval '2 days' / %[1]d FROM generate_series(%[1]d, 1, -1) AS n;
+		SELECT %[2]s, at
+		FROM generate_series(%[1]d, 1, -1) AS n, LATERAL (SELECT now() - n * interval '2 days' / %[1]d AS at) AS of;
 		ALTER TABLE events_marks ADD PRIMARY KEY (k);
-		CREATE INDEX events_marks_done_at ON events_marks (done_at);`, n))
+		CREATE INDEX events_marks_done_at ON events_marks (done_at);`, n, of.key))
 	if err == nil {
 		_, err = conn.Exec(ctx, "VACUUM (ANALYZE) events_marks")
 	}
@@ -96,11 +129,12 @@ func (m *marking) insert(ctx context.Context, t *compare.Trial) error {
 		return err
 	}
 	took := make([][]time.Duration, markWriters)
+	h := mark.Handler{Group: "bench", Name: "marks", BaseTopic: "marks"}
 	t.Begin()
 	transactions, err := hammer(ctx, markWriters, m.size.transact, func(ctx context.Context, worker, _ int) error {
 		marks := make([]eventmodels.Mark, marksPerTransaction)
 		for i := range marks {
-			_, _ = rand.Read(marks[i][:])
+			marks[i] = mark.Of(h, "/bench", m.next())
 		}
 		began := time.Now()
 		err := db.TransactOnce(ctx, marks, func(*eventpg.Tx, []bool) error { return nil })

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/seed46dd6f11/events/eventmodels"
 )
 
@@ -26,9 +28,28 @@ type Origin struct {
 }
 
 // Of returns the mark of the event with this source and id.
+//
+// If the id is a UUIDv7, as those that the library makes are, its time stands
+// first in the mark, in steps of 256 ms. So marks of the same minutes lie side by
+// side in the table's index: a table of marks is too large for the database's
+// cache, and where keys are random every insert reads and logs another page of it.
+// 88 bits of the hash are left to tell the marks of such a step apart.
 func Of(h Handler, source, id string) eventmodels.Mark {
-	return hash(h.Prefix, h.Group, h.Name, h.BaseTopic, source, id)
+	m := hash(h.Prefix, h.Group, h.Name, h.BaseTopic, source, id)
+	if len(id) == canonicalLength {
+		if u, err := uuid.Parse(id); err == nil && u.Version() == 7 {
+			copy(m[:timeBytes], u[:timeBytes])
+		}
+	}
+	return m
 }
+
+const (
+	// canonicalLength is that of a UUID's text in RFC 9562, with hyphens.
+	canonicalLength = 36
+	// timeBytes are those of a UUIDv7 that count in 256 ms.
+	timeBytes = 5
+)
 
 // OfOrigin returns the mark of an event without id. It has one part more than
 // [Of] hashes, so the two are never equal.

@@ -1,11 +1,13 @@
 package mark
 
 import (
+	"bytes"
 	"encoding/hex"
 	"testing"
 	"time"
 
 	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/cloudevents"
 )
 
 func TestMarksDifferInEveryPart(t *testing.T) {
@@ -43,8 +45,30 @@ func TestMarksDifferInEveryPart(t *testing.T) {
 
 // Marks are stored: another formula would run every handler again.
 func TestMarkIsStable(t *testing.T) {
-	m := Of(Handler{Prefix: "", Group: "billing", Name: "invoice", BaseTopic: "orders.placed"}, "shop", "0190")
-	if got, want := hex.EncodeToString(m[:]), "33e8b78af52efe84930901dd2c798319"; got != want {
-		t.Errorf("mark is %s, was %s", got, want)
+	for id, want := range map[string]string{
+		"0190":                                 "33e8b78af52efe84930901dd2c798319",
+		"0190163d-8694-739b-aea5-966c26f8ad91": "0190163d86a5d77caebf3a045b704a8a", // version 7
+		"0190163D-8694-739B-AEA5-966C26F8AD91": "0190163d8689a12c65cc63e379be9068",
+		"0190163d-8694-439b-aea5-966c26f8ad91": "26f45c7b691ef13d20da53d6a2667630",
+		"0190163d8694739baea5966c26f8ad91":     "4beb39d12247ada0df841d8825cf3ad6",
+	} {
+		m := Of(Handler{Prefix: "", Group: "billing", Name: "invoice", BaseTopic: "orders.placed"}, "shop", id)
+		if got := hex.EncodeToString(m[:]); got != want {
+			t.Errorf("the mark of %s is %s, was %s", id, got, want)
+		}
+	}
+}
+
+// Marks of events that happen one after the other stand side by side.
+func TestMarksFollowTheTime(t *testing.T) {
+	h := Handler{Group: "billing", Name: "invoice", BaseTopic: "orders.placed"}
+	var last eventmodels.Mark
+	for i := range 100 {
+		at := time.UnixMilli(1_700_000_000_000).Add(time.Duration(i) * 256 * time.Millisecond)
+		m := Of(h, "shop", cloudevents.NewID(at).String())
+		if bytes.Compare(m[:], last[:]) <= 0 {
+			t.Fatalf("the mark of %v, %x, stands before that of an earlier event, %x", at, m, last)
+		}
+		last = m
 	}
 }
