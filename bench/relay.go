@@ -76,6 +76,7 @@ func (b bench) openRelaying(ctx context.Context, c *compare.Cleanup, batchSize, 
 	c.Defer(r.conn.Close)
 	_, err = r.conn.Exec(ctx, `
 		CREATE TABLE filled AS SELECT * FROM events_outbox;
+		ALTER TABLE filled ADD PRIMARY KEY (seq);
 		CREATE TABLE bare_outbox (seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, topic text NOT NULL, key bytea, payload bytea);`)
 	return r, err
 }

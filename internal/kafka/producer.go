@@ -89,6 +89,9 @@ type producer struct {
 	// without one.
 	calls []*call
 	free  []int
+
+	// done is memory of Acked, which the sender calls one at a time.
+	done []*call
 }
 
 func newProducer(c *Client) *producer {
@@ -236,15 +239,30 @@ func (p *producer) send(ctx context.Context, k *call) {
 		return
 	case <-ctx.Done():
 	}
-	withdrawn := sender.Withdraw(k.sent)
+	p.giveUp(k, sender.Withdraw(k.sent), ctx.Err())
+}
+
+// giveUp ends a call with err, except for the rows that have a result. Those
+// that are withdrawn are not reported any more.
+func (p *producer) giveUp(k *call, withdrawn []*eventmodels.OutboxRow, err error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.closed {
-		for _, row := range withdrawn {
-			p.settle(row, ctx.Err())
-		}
+	if p.closed {
+		withdrawn = nil // stop has settled them
 	}
-	p.abandon(k, ctx.Err())
+	var done *call
+	for _, row := range withdrawn {
+		done = p.settle(row, err)
+	}
+	if k.left > 0 {
+		p.abandon(k, err)
+		p.mu.Unlock()
+		return
+	}
+	p.mu.Unlock()
+	if done != nil {
+		p.finish(done)
+	}
+	<-k.done
 }
 
 // enter makes the call known, so that its rows can be reported; false: the
@@ -273,26 +291,30 @@ func (p *producer) enter(k *call) bool {
 // beside the call's slot.
 func indexOf(row *eventmodels.OutboxRow) int { return int(row.Seq & math.MaxUint32) }
 
-// settle notes what became of a row that the sender had. mu is held.
-func (p *producer) settle(row *eventmodels.OutboxRow, err error) {
+// settle notes what became of a row that the sender had. If nothing of its call
+// is left, it returns the call, which is to be told without the lock: whoever
+// waits for it would only wait for the lock. mu is held.
+func (p *producer) settle(row *eventmodels.OutboxRow, err error) (done *call) {
 	k := p.calls[row.Seq>>32]
 	k.settle(indexOf(row), err)
-	if k.left == 0 {
-		p.calls[k.slot] = nil
-		p.free = append(p.free, k.slot)
-		p.room.Release(k.room)
-		k.done <- struct{}{}
+	if k.left > 0 {
+		return nil
 	}
+	p.calls[k.slot] = nil
+	p.free = append(p.free, k.slot)
+	return k
 }
 
-// abandon fails what a call waits for, unless that is nothing any more. The
-// sender may still report it, until when it belongs to the call that stays in
-// its slot: k becomes another one. mu is held.
+// finish tells a call that nothing of it is left.
+func (p *producer) finish(k *call) {
+	p.room.Release(k.room)
+	k.done <- struct{}{}
+}
+
+// abandon fails what a call waits for. The sender may still report it, until
+// when it belongs to the call that stays in its slot: k becomes another one. mu is
+// held.
 func (p *producer) abandon(k *call, err error) {
-	if k.left == 0 {
-		<-k.done
-		return
-	}
 	left := *k
 	p.calls[k.slot] = &left
 	k.lost = true
@@ -303,24 +325,37 @@ func (p *producer) abandon(k *call, err error) {
 // Acked is for the sender; see [lanes.Report].
 func (p *producer) Acked(rows []*eventmodels.OutboxRow, _ int32, offset int64) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.closed {
+		p.mu.Unlock()
 		return
 	}
+	done := p.done[:0]
 	for i, row := range rows {
 		if k := p.calls[row.Seq>>32]; k.placed != nil && offset >= 0 {
 			k.offsets[indexOf(row)] = offset + int64(i)
 		}
-		p.settle(row, nil)
+		if k := p.settle(row, nil); k != nil {
+			done = append(done, k)
+		}
 	}
+	p.mu.Unlock()
+	for _, k := range done {
+		p.finish(k)
+	}
+	clear(done)
+	p.done = done
 }
 
 // Refused is for the sender.
 func (p *producer) Refused(row *eventmodels.OutboxRow, err error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	var done *call
 	if !p.closed {
-		p.settle(row, err)
+		done = p.settle(row, err)
+	}
+	p.mu.Unlock()
+	if done != nil {
+		p.finish(done)
 	}
 }
 

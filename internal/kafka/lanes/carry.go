@@ -31,11 +31,14 @@ func (s *Sender) carry(r *request) {
 		}
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.now = time.Now()
 	s.m.answered(s.now, r, answers)
-	s.startSoon() // after those who wait for the answers have sent more
+	starts := s.m.eager() && s.claim()
 	s.report()
+	s.mu.Unlock()
+	if starts { // after those who wait for the answers have sent more
+		s.start()
+	}
 }
 
 // exchange sends a request and fills in the answers.

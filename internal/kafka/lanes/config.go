@@ -63,16 +63,22 @@ type Config struct {
 	// again while it is written to, so that new ones are found; default 30 s.
 	MetadataMaxAge time.Duration
 	// MaxInFlight is the number of requests that a broker is sent before it
-	// has answered the first; default 3.
+	// has answered the first; default 5.
 	MaxInFlight int
 	// MaxRequestBytes is what the batches of a request may add up to; a
-	// single batch may be larger. Default 8 MiB.
+	// single batch may be larger. Default 512 KiB: with several requests that
+	// are not larger one is compressed while the broker writes another, and
+	// those who wait for their events produce again. With a large one they
+	// all wait for the broker, and then the broker waits for them.
 	MaxRequestBytes int
 	// MaxBatchRecords is how many rows a batch may have; default 10,000.
 	MaxBatchRecords int
 }
 
 const defaultMaxMessageBytes = 1048588
+
+// maxBatchBytes bounds a batch of several rows, whatever its topic allows.
+const maxBatchBytes = 8 << 20
 
 // withDefaults returns c with its defaults filled in.
 func (c Config) withDefaults() Config {
@@ -97,8 +103,8 @@ func (c Config) withDefaults() Config {
 		field *int
 		value int
 	}{
-		{&c.MaxInFlight, 3},
-		{&c.MaxRequestBytes, 8 << 20},
+		{&c.MaxInFlight, 5},
+		{&c.MaxRequestBytes, 512 << 10},
 		{&c.MaxBatchRecords, 10_000},
 	} {
 		if *d.field == 0 {

@@ -55,7 +55,7 @@ func (m *machine) board(r *request, lanes []*lane) []*lane {
 		if l.state != ready || l.leader != r.leader {
 			continue
 		}
-		b := l.take(min(l.topic.maxBatch(), m.cfg.MaxRequestBytes), m.cfg.MaxBatchRecords)
+		b := l.take(min(l.topic.maxBatch(), maxBatchBytes), m.cfg.MaxBatchRecords)
 		if len(r.batches) > 0 && r.size+b.size > m.cfg.MaxRequestBytes {
 			return append(lanes[:0], lanes[i:]...)
 		}

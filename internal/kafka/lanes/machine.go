@@ -120,6 +120,13 @@ func (m *machine) advance(now time.Time) work {
 	return w
 }
 
+// eager reports whether advance can find anything to do before the time that it
+// has last asked for.
+func (m *machine) eager() bool {
+	return len(m.waiting) > 0 || len(m.watched) > 0 || len(m.ensure) > 0 ||
+		slices.ContainsFunc(m.leaders, func(b *leader) bool { return len(b.healthy) > 0 || len(b.failing) > 0 })
+}
+
 // checkWaiting looks at the lanes that wait.
 func (m *machine) checkWaiting(now time.Time, w *work) {
 	lanes := m.waiting

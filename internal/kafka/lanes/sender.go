@@ -94,35 +94,55 @@ func (s *Sender) Send(rows []*eventmodels.OutboxRow) { s.SendTo(byKey, rows) }
 // SendTo is Send for rows that belong in a partition, whatever their keys are;
 // -1 is Send. If the topic has no such partition, they are Refused.
 func (s *Sender) SendTo(partition int32, rows []*eventmodels.OutboxRow) {
-	if !s.enter() {
+	s.mu.Lock()
+	if s.phase == stopping {
+		s.mu.Unlock()
 		return
 	}
-	defer s.wg.Done()
-	s.mu.Lock()
 	s.now = time.Now()
 	returned := s.m.send(s.now, rows, partition)
-	s.startSoon()
+	if len(returned) > 0 {
+		s.wg.Add(1)
+		defer s.wg.Done()
+	}
+	starts := s.claim()
 	s.mu.Unlock()
 	if len(returned) > 0 {
 		// Here and not as a notice, which somebody else could still be
 		// about to report when Send is back.
 		s.cfg.Report.Returned(returned)
 	}
+	if starts {
+		s.start()
+	}
 }
 
-// startSoon starts what is to be done once the goroutines that can run have had
-// their turn: what they send goes into the same requests. mu is held.
-func (s *Sender) startSoon() {
+// claim reports whether the caller has to call start, since nobody is about to.
+// mu is held.
+func (s *Sender) claim() bool {
 	if s.soon || s.phase != running {
-		return
+		return false
 	}
 	s.soon = true
-	s.wg.Add(1)
-	go func() {
-		defer s.wg.Done()
-		runtime.Gosched()
-		s.turn(func() { s.soon = false })
-	}()
+	return true
+}
+
+// start starts what is to be done, once the goroutines that can run have had
+// their turn: what they send goes into the same requests. It reports nothing, so
+// that a caller of Send is not kept busy with what concerns others.
+func (s *Sender) start() {
+	runtime.Gosched()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = time.Now()
+	s.soon = false
+	if s.phase != running {
+		return
+	}
+	s.work(s.m.advance(s.now))
+	if len(s.m.notices) > 0 && !s.telling {
+		s.wg.Go(func() { s.turn(func() {}) })
+	}
 }
 
 // Withdraw takes back those of the rows that cannot have been written, and
