@@ -46,9 +46,12 @@ func (e *Engine) commit(ctx context.Context) {
 			continue
 		}
 		failures++
-		if ctx.Err() == nil && e.warnings.allow(commitWarning{}, time.Now()) {
+		if ctx.Err() != nil {
+			continue
+		}
+		if leftOut, ok := e.warnings.Allow(commitWarning{}, time.Now()); ok {
 			e.log.Warn("events: offsets could not be committed; it is tried again, and nothing is lost (but done again after a crash)",
-				slog.String("consumer_group", e.cfg.Group), slog.Any("error", err))
+				slog.String("consumer_group", e.cfg.Group), slog.Any("error", err), slog.Int("left_out", leftOut))
 		}
 	}
 }

@@ -40,7 +40,7 @@ type Engine struct {
 	pollEnded        chan struct{}
 
 	services sync.WaitGroup
-	warnings warnings
+	warnings loglimit.Limit // of what is tried again
 	finals   loglimit.Limit
 }
 
@@ -63,11 +63,12 @@ func New(cfg Config) (*Engine, error) {
 		return nil, fmt.Errorf("delivery for group %q: %w", cfg.Group, err)
 	}
 	e := &Engine{
-		cfg:     cfg,
-		log:     cfg.Logger,
-		gate:    make(chan struct{}, 1),
-		s:       newScheduler(&cfg),
-		drained: make(chan struct{}),
+		cfg:      cfg,
+		log:      cfg.Logger,
+		gate:     make(chan struct{}, 1),
+		s:        newScheduler(&cfg),
+		drained:  make(chan struct{}),
+		warnings: loglimit.Limit{Burst: 1},
 	}
 	e.s.commits = cfg.Group != ""
 	e.s.start = func(w *worker) { go e.work(w) }

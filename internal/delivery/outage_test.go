@@ -236,7 +236,7 @@ func TestFinalVerdictIsConfirmed(t *testing.T) {
 		if n := dropped.Load(); n != 1000 {
 			t.Errorf("%d events were dropped", n)
 		}
-		f.wantLogged(loglimit.Burst, "discarded") // more say nothing new
+		f.wantLogged(loglimit.DefaultBurst, "discarded") // more say nothing new
 		f.wantLogged(1, "blocks its partition")
 		if n := o.questions.Load(); n > 300 {
 			t.Errorf("%d questions for 1000 events", n)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/seed46dd6f11/events/eventmodels"
@@ -48,14 +47,24 @@ func (e *Engine) reportFailure(d *delivery, j *judgement, n int, now time.Time) 
 			append(e.identity(d), slog.Int("attempt", took.attempt), slog.Duration("next_attempt_in", v.Wait), errorAttr(err), stackAttr(err)))
 	case v.Kind == Ack:
 		e.log.Debug("events: an error was ignored, as it says", append(e.identity(d), errorAttr(err))...)
-	case !e.warnings.allow(d.h, now):
-	case j.shared:
-		e.log.Warn("events: a batch has failed and is tried again, as a whole or in halves, until the events that fail are found (further failures of this handler are not logged for a while)",
-			append(e.identity(d), slog.Int("events", n), slog.String("verdict", v.Kind.String()), slog.Duration("next_attempt_in", v.Wait), errorAttr(err), stackAttr(err))...)
 	default:
-		e.log.Warn("events: a handler has failed and is tried again (further failures of this handler are not logged for a while)",
-			append(e.identity(d), slog.Int("attempt", took.attempt), slog.Bool("counted", !v.Uncounted), slog.Duration("next_attempt_in", v.Wait), errorAttr(err), stackAttr(err))...)
+		if leftOut, ok := e.warnings.Allow(d.h, now); ok {
+			e.warnRetry(d, j, n, leftOut)
+		}
 	}
+}
+
+// warnRetry logs a failure after which n events are tried again, and how many
+// were left out since the last one of the handler.
+func (e *Engine) warnRetry(d *delivery, j *judgement, n, leftOut int) {
+	attrs := append(e.identity(d), slog.Duration("next_attempt_in", j.v.Wait), slog.Int("left_out", leftOut), errorAttr(j.err), stackAttr(j.err))
+	if j.shared {
+		e.log.Warn("events: a batch has failed and is tried again, as a whole or in halves, until the events that fail are found (further failures of this handler are not logged for a while)",
+			append(attrs, slog.Int("events", n), slog.String("verdict", j.v.Kind.String()))...)
+		return
+	}
+	e.log.Warn("events: a handler has failed and is tried again (further failures of this handler are not logged for a while)",
+		append(attrs, slog.Int("attempt", j.took.attempt), slog.Bool("counted", !j.v.Uncounted))...)
 }
 
 // reportConfirmed reports a final verdict that has waited for the prober.
@@ -142,25 +151,4 @@ func bounded(s string) string {
 		return s[:limit] + "…"
 	}
 	return s
-}
-
-// warnings lets one warning of a kind through in a while.
-type warnings struct {
-	mu   sync.Mutex
-	last map[any]time.Time
-}
-
-const warningInterval = 10 * time.Second
-
-func (w *warnings) allow(kind any, now time.Time) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if last, ok := w.last[kind]; ok && now.Sub(last) < warningInterval {
-		return false
-	}
-	if w.last == nil {
-		w.last = make(map[any]time.Time)
-	}
-	w.last[kind] = now
-	return true
 }

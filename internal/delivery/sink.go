@@ -162,9 +162,9 @@ func (e *Engine) writeOnce(ctx context.Context, ds []*delivery) {
 	e.unlock()
 	for i, d := range ds {
 		if i < len(errs) && errs[i] != nil {
-			if e.warnings.allow(unsentWarning{}, now) {
+			if leftOut, ok := e.warnings.Allow(unsentWarning{}, now); ok {
 				e.log.Error("events: what has to be written before an event is done could not be written; its partition holds, and it is tried again until it can",
-					append(e.identity(d), slog.Any("error", errs[i]))...)
+					append(e.identity(d), slog.Any("error", errs[i]), slog.Int("left_out", leftOut))...)
 			}
 			continue
 		}

@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/seed46dd6f11/events/internal/loglimit"
 )
 
 // Group is one member of a consumer group. Poll is called by one goroutine at
@@ -20,8 +22,8 @@ type Group struct {
 	log      *slog.Logger
 	kgo      *kgo.Client
 	told     Assignments
-	warn     throttle
-	started  time.Time // what Latest means
+	warn     loglimit.Limit // of what is tried again
+	started  time.Time      // what Latest means
 	life     context.Context
 	end      context.CancelFunc
 	patience context.Context    // how long Revoked may take at most; ends with life
@@ -50,8 +52,9 @@ func NewGroup(cfg GroupConfig, a Assignments) (*Group, error) {
 		return nil, err
 	}
 	g := &Group{
+		warn:      loglimit.Limit{Burst: 1},
 		cfg:       cfg,
-		log:       cfg.Logger.With("group", cfg.Group),
+		log:       cfg.Logger.With("consumer_group", cfg.Group),
 		told:      a,
 		started:   time.Now(),
 		callbacks: newTurn(),

@@ -125,15 +125,15 @@ func (g *Group) report(fetches kgo.Fetches) {
 				"wire_topic", topic, "partition", partition, "from", truncated.ConsumedTo, "to", truncated.ResetTo)
 			g.cfg.OnTruncated(Truncation{TopicPartition{WireTopic(topic), partition}, truncated.ConsumedTo, truncated.ResetTo})
 		case errors.As(err, &session):
-			if passed, left := g.warn.pass("session"); passed {
-				g.log.Warn("kafka: not in the group; trying again", "error", session.Err, "left_out", left)
+			if leftOut, ok := g.warn.Allow("session", time.Now()); ok {
+				g.log.Warn("kafka: not in the group; trying again", "error", session.Err, "left_out", leftOut)
 			}
 			g.cfg.OnSessionError(session.Err)
 		case errors.Is(err, kerr.UnknownTopicID):
 			g.recreated(WireTopic(topic))
 		default:
-			if passed, left := g.warn.pass("fetch"); passed {
-				g.log.Warn("kafka: fetching failed; trying again", "wire_topic", topic, "partition", partition, "error", err, "left_out", left)
+			if leftOut, ok := g.warn.Allow("fetch", time.Now()); ok {
+				g.log.Warn("kafka: fetching failed; trying again", "wire_topic", topic, "partition", partition, "error", err, "left_out", leftOut)
 			}
 		}
 	})

@@ -3,25 +3,26 @@ package kafka
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-)
 
-// logInterval is the least time between two messages of the same text. A
-// broker that is away makes franz-go say so at every attempt.
-const logInterval = 10 * time.Second
+	"github.com/seed46dd6f11/events/internal/loglimit"
+)
 
 // logger passes franz-go's messages on: its errors and warnings as such, its
 // information (which is about rebalances, metadata and the like) as debugging.
 // Its debugging is per request and is not passed on.
 type logger struct {
-	to    *slog.Logger
-	every throttle
+	to *slog.Logger
+	// texts are a fixed set. A broker that is away makes franz-go say so at
+	// every attempt.
+	texts loglimit.Limit
 }
 
-func newLogger(to *slog.Logger) *logger { return &logger{to: to} }
+func newLogger(to *slog.Logger) *logger {
+	return &logger{to: to, texts: loglimit.Limit{Burst: 1}}
+}
 
 // Level is asked before a message is made.
 func (l *logger) Level() kgo.LogLevel {
@@ -54,48 +55,13 @@ func (l *logger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 		return
 	}
 	if as >= slog.LevelWarn {
-		passed, left := l.every.pass(msg)
-		if !passed {
+		leftOut, ok := l.texts.Allow(msg, time.Now())
+		if !ok {
 			return
 		}
-		if left > 0 {
-			keyvals = append(keyvals[:len(keyvals):len(keyvals)], "left_out", left)
+		if leftOut > 0 {
+			keyvals = append(keyvals[:len(keyvals):len(keyvals)], "left_out", leftOut)
 		}
 	}
 	l.to.Log(ctx, as, "kafka: "+msg, keyvals...)
-}
-
-// throttle lets a message of one text through once in logInterval. The zero
-// value is ready to use. The texts are a fixed set, so it does not grow.
-type throttle struct {
-	mu   sync.Mutex
-	last map[string]*said
-}
-
-type said struct {
-	at   time.Time
-	left int // how many were not let through since
-}
-
-// pass says whether the message is let through, and how many were not since
-// the last one was.
-func (t *throttle) pass(text string) (passed bool, left int) {
-	now := time.Now()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	s := t.last[text]
-	if s == nil {
-		if t.last == nil {
-			t.last = make(map[string]*said)
-		}
-		t.last[text] = &said{at: now}
-		return true, 0
-	}
-	if now.Sub(s.at) < logInterval {
-		s.left++
-		return false, 0
-	}
-	left = s.left
-	*s = said{at: now}
-	return true, left
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed46dd6f11/events/eventembed"
+	"github.com/seed46dd6f11/events/internal/loglimit"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -45,7 +46,7 @@ func TestLoggerThrottles(t *testing.T) {
 			l.Log(kgo.LogLevelWarn, "away", "broker", 1)
 			l.Log(kgo.LogLevelInfo, "debugging")
 		}
-		time.Sleep(logInterval) // virtual time
+		time.Sleep(loglimit.Interval) // virtual time
 		l.Log(kgo.LogLevelWarn, "away", "broker", 1)
 		if n := strings.Count(log.String(), "away"); n != 2 {
 			t.Errorf("%d lines", n)

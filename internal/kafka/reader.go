@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/seed46dd6f11/events/internal/loglimit"
 )
 
 // ReaderConfig is what a reader without a group needs to know.
@@ -61,7 +63,7 @@ type Reader struct {
 	log  *slog.Logger
 	kgo  *kgo.Client
 	adm  *kadm.Client
-	warn throttle
+	warn loglimit.Limit // of what is tried again
 
 	life  context.Context
 	end   context.CancelFunc
@@ -90,6 +92,7 @@ func NewReader(ctx context.Context, cfg ReaderConfig) (*Reader, error) {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	r := &Reader{
+		warn: loglimit.Limit{Burst: 1},
 		cfg:  cfg,
 		log:  cfg.Logger,
 		kgo:  client,
@@ -234,8 +237,8 @@ func (r *Reader) report(fetches kgo.Fetches) {
 			default:
 			}
 		default:
-			if passed, left := r.warn.pass("fetch"); passed {
-				r.log.Warn("kafka: fetching failed; trying again", "wire_topic", topic, "partition", partition, "error", err, "left_out", left)
+			if leftOut, ok := r.warn.Allow("fetch", time.Now()); ok {
+				r.log.Warn("kafka: fetching failed; trying again", "wire_topic", topic, "partition", partition, "error", err, "left_out", leftOut)
 			}
 		}
 	})

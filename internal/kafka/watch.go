@@ -61,8 +61,8 @@ func (r *Reader) watchFailed(ctx context.Context, err error) {
 	if errors.Is(err, context.Canceled) || r.life.Err() != nil {
 		return
 	}
-	if passed, left := r.warn.pass("watch"); passed {
-		r.log.Warn("kafka: the topics that are read could not be looked at; trying again", "error", err, "left_out", left)
+	if leftOut, ok := r.warn.Allow("watch", time.Now()); ok {
+		r.log.Warn("kafka: the topics that are read could not be looked at; trying again", "error", err, "left_out", leftOut)
 	}
 }
 

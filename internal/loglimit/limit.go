@@ -3,13 +3,14 @@
 package loglimit
 
 import (
+	"cmp"
 	"sync"
 	"time"
 )
 
 const (
-	// Burst is how many lines of a kind are logged in an Interval.
-	Burst = 10
+	// DefaultBurst is the default of [Limit].Burst.
+	DefaultBurst = 10
 	// Interval is the time after which lines are counted anew.
 	Interval = 10 * time.Second
 )
@@ -17,6 +18,10 @@ const (
 // Limit lets lines through, kind by kind. The zero value is ready. There are to
 // be few kinds: they are not forgotten.
 type Limit struct {
+	// Burst is how many lines of a kind are logged in an [Interval]; 0 stands
+	// for [DefaultBurst]. What is tried again all the time has 1.
+	Burst int
+
 	mu    sync.Mutex // a leaf
 	kinds map[any]*window
 }
@@ -44,7 +49,7 @@ func (l *Limit) Allow(kind any, now time.Time) (leftOut int, ok bool) {
 	if now.Sub(w.began) >= Interval {
 		w.began, w.logged = now, 0
 	}
-	if w.logged == Burst {
+	if w.logged == cmp.Or(l.Burst, DefaultBurst) {
 		w.leftOut++
 		return 0, false
 	}
