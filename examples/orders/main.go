@@ -140,7 +140,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	file := filepath.Join(folder, "shop.db")
-	fmt.Fprintln(out, "Database: SQLite in", file)
+	fmt.Fprintln(out, "Database: SQLite, in a temporary file")
 	return perform(ctx, p, "?", func() (*eventsqlite.DB, error) {
 		return eventsqlite.Open(ctx, file, eventsqlite.WithMigrate())
 	})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/xml"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -71,5 +72,19 @@ func TestDraw(t *testing.T) {
 	}
 	if least := int(200 * charWidth); svg.Width < least || svg.Height < first+3*lineHeight {
 		t.Errorf("%d x %d", svg.Width, svg.Height)
+	}
+}
+
+// The picture that the documentation shows has nothing of the machine in it
+// that it was taken on.
+func TestDemoIsOfNoMachine(t *testing.T) {
+	picture, err := os.ReadFile("../../docs/demo.svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, place := range []string{"/tmp", "/home", "/root", "/var", "/Users", `:\`} {
+		if strings.Contains(string(picture), place) {
+			t.Errorf("%s is in docs/demo.svg", place)
+		}
 	}
 }
