@@ -29,7 +29,7 @@ func record(e Encoded) *kafka.Record {
 
 func TestRoundTrip(t *testing.T) {
 	event := topic.Event("k\x00\xff", model{7}).Subject("s").DataSchema("http://schema").Type("placed").WithHeader("b", "1", "\x00\xff").WithHeader("a", "2")
-	encoded, err := Encode(event, defaults())
+	encoded, err := new(Encoder).Encode(event, defaults())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,14 +45,14 @@ func TestRoundTrip(t *testing.T) {
 	if fmt.Sprintf("%+v", m) != fmt.Sprintf("%+v", want) {
 		t.Errorf("got  %+v\nwant %+v", m, want)
 	}
-	again, _ := Encode(event, defaults())
+	again, _ := new(Encoder).Encode(event, defaults())
 	if fmt.Sprint(again.Headers) != fmt.Sprint(encoded.Headers) {
 		t.Error("the order of the headers is not fixed")
 	}
 }
 
 func TestDefaultsAndOwnAttributes(t *testing.T) {
-	e, err := Encode(topic.Event("", model{}), defaults())
+	e, err := new(Encoder).Encode(topic.Event("", model{}), defaults())
 	if err != nil || e.Key != nil || e.ID != "" {
 		t.Errorf("%+v, %v", e, err)
 	}
@@ -64,7 +64,7 @@ func TestDefaultsAndOwnAttributes(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	at := time.Date(2020, 1, 1, 0, 0, 0, 5, time.FixedZone("x", 3600))
-	e, _ = Encode(topic.Event("k", model{}).ID(strings.Repeat("i", 300)).Source("//x").SpecVersion("1.1").Time(at), defaults())
+	e, _ = new(Encoder).Encode(topic.Event("k", model{}).ID(strings.Repeat("i", 300)).Source("//x").SpecVersion("1.1").Time(at), defaults())
 	m, _ = Decode(record(e))
 	if len(m.ID) != 300 || m.Source != "//x" || m.SpecVersion != "1.1" || !m.Timestamp.Equal(at) || m.Timestamp.Nanosecond() != 5 {
 		t.Errorf("%+v", m)
@@ -87,11 +87,11 @@ func (bare) GetTopic() string                { return "orders" }
 func (bare) GetHeaders() map[string][]string { return nil }
 
 func TestOtherKindsOfEvents(t *testing.T) {
-	e, err := Encode(bare{"n"}, defaults())
+	e, err := new(Encoder).Encode(bare{"n"}, defaults())
 	if err != nil || string(e.Payload) != `{"Name":"n"}` {
 		t.Errorf("%s, %v", e.Payload, err)
 	}
-	e, err = Encode(selfMarshaling{SimpleEvent: topic.Event("k", model{})}, defaults())
+	e, err = new(Encoder).Encode(selfMarshaling{SimpleEvent: topic.Event("k", model{})}, defaults())
 	if err != nil || e.Payload != nil {
 		t.Errorf("a tombstone has the payload %q (%v)", e.Payload, err)
 	}
@@ -112,7 +112,7 @@ func TestRefusedEvents(t *testing.T) {
 		"no extension name": topic.Event("k", model{}).WithHeader("ce_", "x"),
 		"empty header name": topic.Event("k", model{}).WithHeader("", "x"),
 	} {
-		_, err := Encode(event, defaults())
+		_, err := new(Encoder).Encode(event, defaults())
 		var invalid *eventmodels.InvalidEventError
 		if !errors.As(err, &invalid) || invalid.Topic != "orders" {
 			t.Errorf("%s: %v", what, err)

@@ -36,12 +36,6 @@ type Defaults struct {
 	Now    time.Time
 }
 
-// Encode is [Encoder.Encode] of an event alone.
-func Encode(event eventmodels.ProducingEvent, d Defaults) (Encoded, error) {
-	var e Encoder
-	return e.Encode(event, d)
-}
-
 // Encoder encodes events into memory that they share. The zero value is ready.
 type Encoder struct {
 	headers []kafka.Header

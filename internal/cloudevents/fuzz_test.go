@@ -71,7 +71,7 @@ func FuzzRoundTrip(f *testing.F) {
 		event := selfMarshaling{payload: payload, SimpleEvent: topic.Event(key, model{}).
 			ID(id).Source(source).Type(kind).Subject(subject).DataSchema(schema).Time(at).WithHeader(name, value)}
 		d := Defaults{ID: uuid.MustParse("0190d4f0-0000-7000-8000-000000000001"), Source: "shop", Now: time.Now()}
-		encoded, err := Encode(event, d)
+		encoded, err := new(Encoder).Encode(event, d)
 		if err != nil {
 			extension, isExtension := strings.CutPrefix(name, headerPrefix)
 			if name != "" && !reserved(name) && (!isExtension || isExtensionName(extension)) {

@@ -89,9 +89,6 @@ type Set struct {
 	sample []uint64
 	pages  int
 
-	// size is the number of seqs in gaps.
-	size int64
-
 	// turn is the number of pages and resets so far. A question is good for
 	// one page.
 	turn uint64
@@ -109,20 +106,6 @@ type Set struct {
 // gaps.
 func (s *Set) Hint() int64 { return s.hint }
 
-// Len returns the number of gaps.
-func (s *Set) Len() int { return len(s.gaps) }
-
-// Size returns the number of seqs in the gaps.
-func (s *Set) Size() int64 { return s.size }
-
-// Ranges appends the gaps to dst, in order.
-func (s *Set) Ranges(dst []Range) []Range {
-	for _, g := range s.gaps {
-		dst = append(dst, g.Range)
-	}
-	return dst
-}
-
 // Unproven reports whether there are gaps without a horizon, so that the next
 // read should come with one.
 func (s *Set) Unproven() bool {
@@ -136,7 +119,6 @@ func (s *Set) Unproven() bool {
 func (s *Set) Reset(hint int64) {
 	s.hint = max(hint, 0)
 	s.gaps = s.gaps[:0]
-	s.size = 0
 	s.wake()
 	s.changed()
 }
@@ -254,8 +236,6 @@ func (s *Set) fill(seqs []int64) {
 	if len(seqs) == 0 {
 		return
 	}
-	s.size -= int64(len(seqs))
-
 	// The gaps from the first seq on are written anew: a seq in the middle
 	// of a gap makes two of it.
 	first := s.find(s.gaps, seqs[0]) // not a quiet one
@@ -306,7 +286,6 @@ func (s *Set) advance(seqs []int64) (noticed int64) {
 		}
 		s.hint = seq
 	}
-	s.size += noticed
 	return noticed
 }
 
@@ -322,6 +301,5 @@ func (s *Set) close(covered int64, ended uint64) (closed int64) {
 		n++
 	}
 	s.gaps = slices.Delete(s.gaps, 0, n)
-	s.size -= closed
 	return closed
 }

@@ -108,7 +108,7 @@ func FuzzSet(f *testing.F) {
 				t.Fatalf("Observe(%+v) = %+v, want %+v", page, got, want)
 			}
 			checkInvariants(t, &s)
-			if s.Hint() != model.hint || s.Size() != int64(len(model.open)) {
+			if s.Hint() != model.hint || size(&s) != int64(len(model.open)) {
 				t.Fatalf("the set is %s, want the hint %d and the gaps %v", state(&s), model.hint, model.open)
 			}
 			for _, g := range s.gaps {

@@ -124,7 +124,7 @@ func TestFloor(t *testing.T) {
 			t.Fatalf("after %+v the floor is %d", step, got)
 		}
 		for seq := int64(1); seq <= 9; seq++ {
-			open := seq > r.set.Hint() || slices.ContainsFunc(r.set.Ranges(nil), func(g Range) bool { return g.Lo <= seq && seq <= g.Hi })
+			open := seq > r.set.Hint() || slices.ContainsFunc(r.set.gaps, func(g gap) bool { return g.Lo <= seq && seq <= g.Hi })
 			if r.set.Looked(seq) == open {
 				t.Errorf("after %+v Looked(%d) is %t", step, seq, !open)
 			}

@@ -263,7 +263,7 @@ func runTransactions(t *testing.T, input []byte, backend string) {
 			t.Fatalf("%s: seq %d was committed, and has not been seen; the set is %s", backend, seq, state(&s))
 		}
 	}
-	if s.Len() != 0 {
+	if len(s.gaps) != 0 {
 		t.Fatalf("%s: all transactions have ended, and the gaps have not: %s", backend, state(&s))
 	}
 	latestDraw := 0 // of all that were sent before

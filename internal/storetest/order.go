@@ -156,7 +156,7 @@ func (b *Backend[ID, T, D, O]) readingKeepsCommitOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		check(rows)
-		gaps = max(gaps, r.Gaps.Len())
+		gaps = max(gaps, len(r.Gaps.Ask().Gaps))
 	}
 	if err := long.Commit(); err != nil {
 		t.Fatal(err)
