@@ -85,7 +85,7 @@ func (l *LibraryNoDB) sendHeartbeats(ctx context.Context, client *kafka.Client) 
 		cancel()
 		if err != nil && ctx.Err() == nil {
 			ErrorCounts.WithLabelValues("broadcast-heartbeat").Inc()
-			l.logger().Debug("sending a broadcast heartbeat", "error", err)
+			l.logger().Debug("a broadcast heartbeat was not sent; the next one is tried in time", "error", err)
 		}
 		pause := time.NewTimer(interval - time.Duration(rand.Int64N(int64(interval)/4+1)))
 		select {

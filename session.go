@@ -162,7 +162,7 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 		stopSampling()
 		sampler.Wait()
 		if err := member.Leave(ctx); err != nil {
-			log.Warn("leaving the consumer group; its partitions are assigned again when the session has timed out", "consumer_group", group, "error", err)
+			log.Warn("the consumer group was not left; its partitions are assigned again when the session has timed out", "consumer_group", group, "error", err)
 		}
 		member.Close()
 	}}, nil

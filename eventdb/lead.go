@@ -152,7 +152,7 @@ func (l *leadership) close(ctx context.Context) {
 		err = l.store.Wake(ctx, l.cfg.Scope)
 	}
 	if err != nil && !errors.Is(err, eventmodels.ErrLeaseLost) {
-		l.relay.log.Debug("releasing the lease; it expires by itself", "error", err)
+		l.relay.log.Debug("the lease was not released; it expires by itself", "error", err)
 	}
 }
 

@@ -232,7 +232,7 @@ func (r *Relay) open(ctx context.Context) error {
 	r.mu.Unlock()
 	concerns, err := store.Concerns(ctx)
 	if err != nil {
-		r.log.Debug("asking for the server's settings", "error", err) // whoever works will find out
+		r.log.Debug("the database server's settings could not be looked at", "error", err) // whoever works will find out
 	}
 	for _, concern := range concerns {
 		r.log.Warn("a setting of the database server endangers events", "setting", concern)
@@ -247,7 +247,7 @@ func (r *Relay) closeStore() {
 	r.mu.Unlock()
 	if store != nil {
 		if err := store.Close(); err != nil {
-			r.log.Debug("closing the outbox's connections", "error", err)
+			r.log.Debug("the outbox's connections could not be closed in order", "error", err)
 		}
 	}
 }
@@ -426,7 +426,7 @@ func (r *Relay) tellOthers(ctx context.Context) {
 		}
 		if err := r.store.Wake(ctx, r.cfg.Scope); err != nil && ctx.Err() == nil {
 			r.cfg.Observer.Failed("wake", err)
-			r.log.Debug("waking the relay of another process; it will find the rows by polling", "error", err)
+			r.log.Debug("the relay of another process was not woken; it finds the rows by polling", "error", err)
 		}
 	}
 }

@@ -63,7 +63,7 @@ func (s *Sweeper) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		deleted, err := s.sweep(ctx)
 		if err != nil && ctx.Err() == nil {
-			s.cfg.Logger.Warn("deleting old exactly-once marks; it is tried again later", "error", err)
+			s.cfg.Logger.Warn("old exactly-once marks could not be deleted; it is tried again later", "error", err)
 		} else if deleted > 0 {
 			s.cfg.Logger.Debug("deleted old exactly-once marks", "marks", deleted)
 		}

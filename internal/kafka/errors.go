@@ -42,6 +42,16 @@ func (e *TopicError) Error() string {
 
 func (e *TopicError) Unwrap() error { return e.Err }
 
+// replacedTopic is an ErrUnknownTopic: there is a topic of this name, and it is
+// not the one that was read.
+type replacedTopic struct{}
+
+var errReplacedTopic error = replacedTopic{}
+
+func (replacedTopic) Error() string { return "it was deleted and created again while it was read" }
+
+func (replacedTopic) Is(target error) bool { return target == ErrUnknownTopic }
+
 // TooBigError says that a record is larger than its topic's max.message.bytes.
 type TooBigError struct {
 	Topic WireTopic

@@ -255,7 +255,7 @@ func (s *scan) lookUp(ctx context.Context) error {
 		case err != nil:
 			return &TopicError{Topic: s.Topic, Op: "read", Err: err}
 		case s.known && s.id != t.TopicID:
-			return &TopicError{Topic: s.Topic, Op: "read", Err: fmt.Errorf("%w any more: it was deleted and created again while it was read", ErrUnknownTopic)}
+			return &TopicError{Topic: s.Topic, Op: "read", Err: errReplacedTopic}
 		}
 		s.id, s.known = t.TopicID, true
 		for _, p := range t.Partitions {

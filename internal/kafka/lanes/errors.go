@@ -54,7 +54,8 @@ type HeldError struct {
 	// Reason is the broker's explanation, or what was tried; "" if there is
 	// nothing to add to Err.
 	Reason string
-	Err    error
+	// Err is nil if no broker has said so.
+	Err error
 }
 
 // Error says which topic, and why.
@@ -63,10 +64,13 @@ func (e *HeldError) Error() string {
 	if e.Partition >= 0 {
 		s = fmt.Sprintf("partition %d of topic %s", e.Partition, e.Topic)
 	}
-	if e.Reason != "" {
-		return fmt.Sprintf("%s cannot be written: %s: %v", s, e.Reason, e.Err)
+	switch {
+	case e.Reason == "":
+		return fmt.Sprintf("%s cannot be written: %v", s, e.Err)
+	case e.Err == nil:
+		return fmt.Sprintf("%s cannot be written: %s", s, e.Reason)
 	}
-	return fmt.Sprintf("%s cannot be written: %v", s, e.Err)
+	return fmt.Sprintf("%s cannot be written: %s: %v", s, e.Reason, e.Err)
 }
 
 // Unwrap returns the cause.

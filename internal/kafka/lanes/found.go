@@ -65,7 +65,7 @@ func (m *machine) found(now time.Time, name string, info topicInfo) {
 // scatter gives back all rows of a topic that was created again with another
 // number of partitions: they have to be placed anew, in their order.
 func (m *machine) scatter(t *topic) {
-	m.hold(t, nil, &HeldError{Topic: t.name, Partition: -1, Reason: "it was created again with another number of partitions", Err: kerr.UnknownTopicID})
+	m.hold(t, nil, &HeldError{Topic: t.name, Partition: -1, Reason: "it was created again with another number of partitions, and what waits has to be placed anew"})
 	for _, l := range t.lanes {
 		if l.state == flying {
 			l.hand.stray = m.cfg.Patient // a held topic returns it anyway

@@ -68,11 +68,11 @@ func (s *Sender) tell(n notice) {
 	case noticeFenced:
 		r.Fenced(n.id, n.err)
 	case noticeRecreated:
-		s.cfg.Logger.Warn("topic was deleted and created again; sending goes on with the new one", "wire_topic", n.topic, "partitions", n.after)
+		s.cfg.Logger.Warn("kafka: the topic was deleted and created again; sending goes on with the new one", "wire_topic", n.topic, "partitions", n.after)
 		if s.cfg.Recreated != nil {
 			s.cfg.Recreated(n.topic)
 		}
 	case noticeGrown:
-		s.cfg.Logger.Warn("topic has more partitions; keys move to other partitions from here on", "wire_topic", n.topic, "before", n.before, "partitions", n.after)
+		s.cfg.Logger.Warn("kafka: the topic has more partitions; keys move to other partitions from here on", "wire_topic", n.topic, "before", n.before, "partitions", n.after)
 	}
 }
