@@ -5,11 +5,48 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 )
+
+// DESIGN.md's map has every file of this package, and every package but the
+// examples and those of modules of their own.
+func TestMapIsComplete(t *testing.T) {
+	text, err := os.ReadFile("DESIGN.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\n## Map\n")
+	plan, _, found := strings.Cut(rest, "\n## ")
+	if !found {
+		t.Fatal("DESIGN.md has no section Map")
+	}
+	err = filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (slices.Contains([]string{"bench", "interop", "examples", "scripts", "testdata"}, d.Name()) || strings.HasPrefix(d.Name(), ".") && path != ".") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || path == "doc.go" {
+			return nil
+		}
+		what := filepath.Dir(path)
+		if what == "." {
+			what = "`" + path + "`"
+		}
+		if !strings.Contains(plan, what) && !(strings.HasPrefix(what, "internal/faultcampaign/") && strings.Contains(plan, filepath.Base(what))) {
+			t.Errorf("%s is not in DESIGN.md's map", what)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
 
 // Every package has a comment, and so has every exported name: types,
 // functions, methods, constants and variables (alone or as a group). A type's
