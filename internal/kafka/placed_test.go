@@ -39,3 +39,41 @@ func TestProducePlaced(t *testing.T) {
 		}
 	})
 }
+
+// Records of a call that belong in one partition are one batch: those of a bulk
+// operation do not wait for the first of them.
+func TestPlacedTogether(t *testing.T) {
+	c := embedded(t)
+	topic := c.topic(t, 2)
+	client := c.client(t)
+	place := func(partitions ...int32) (batches uint64) {
+		t.Helper()
+		var records []*Record
+		for _, p := range partitions {
+			for range 100 {
+				r := record(topic, "key", "v")
+				r.Partition = p
+				records = append(records, r)
+			}
+		}
+		if err := client.ProducePlaced(timeout(t), records); err != nil {
+			t.Fatal(err)
+		}
+		for i, r := range records[1:] {
+			if before := records[i]; r.Partition == before.Partition && r.Offset != before.Offset+1 {
+				t.Errorf("record %d is at %d, behind one at %d", i+1, r.Offset, before.Offset)
+			}
+		}
+		s, _ := client.producer.senders.cached(theSender)
+		return s.Stats().Batches
+	}
+	place(0) // the partitions are known from here on
+	place(1)
+	before := place(0)
+	if after := place(0); after != before+1 {
+		t.Errorf("100 records for one partition are %d batches", after-before)
+	}
+	if after := place(0, 1); after != before+3 {
+		t.Errorf("100 records for each of two partitions are %d batches", after-before-1)
+	}
+}

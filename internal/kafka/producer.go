@@ -230,8 +230,15 @@ func (p *producer) send(ctx context.Context, k *call) {
 	if k.placed == nil {
 		sender.Send(k.sent)
 	} else {
-		for i, row := range k.sent {
-			sender.SendTo(k.placed[indexOf(row)].Partition, k.sent[i:i+1])
+		// What SendTo brings can be on its way when it is back, and what comes next
+		// is another batch.
+		for rows := k.sent; len(rows) > 0; {
+			n := 1
+			for n < len(rows) && k.partitionOf(rows[n]) == k.partitionOf(rows[0]) {
+				n++
+			}
+			sender.SendTo(k.partitionOf(rows[0]), rows[:n])
+			rows = rows[n:]
 		}
 	}
 	select {
@@ -290,6 +297,9 @@ func (p *producer) enter(k *call) bool {
 // indexOf is a row's place in its call, which enter has written into its Seq
 // beside the call's slot.
 func indexOf(row *eventmodels.OutboxRow) int { return int(row.Seq & math.MaxUint32) }
+
+// partitionOf is where a row of a call with placed records belongs.
+func (k *call) partitionOf(row *eventmodels.OutboxRow) int32 { return k.placed[indexOf(row)].Partition }
 
 // settle notes what became of a row that the sender had. If nothing of its call
 // is left, it returns the call, which is to be told without the lock: whoever
