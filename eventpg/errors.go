@@ -19,7 +19,7 @@ import (
 
 // ErrSchema says (errors.Is) that the database has not got the library's
 // tables, or not all of them.
-const ErrSchema eventerrors.String = "the tables of the events library are missing or older than it; run eventpg.Migrate, or apply eventpg.Schema with the migration tool of your choice"
+const ErrSchema eventerrors.String = "the tables of the events library are missing or older than it; run eventpg.Migrate (or Open with WithMigrate), or apply eventpg.Schema with the migration tool of your choice"
 
 // SequenceCacheError says that sessions draw the numbers of outbox rows in
 // advance, which would lose the order of the events, and events.
