@@ -13,6 +13,7 @@ import (
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/seed46dd6f11/events/internal/recordbatch"
 )
@@ -204,10 +205,21 @@ func (c Config) retryTimeout(key kmsg.Key) time.Duration {
 	return c.RetryTimeout
 }
 
+// maxFetch is the latest version of fetch requests that is used. From 16 on an
+// answer names the leader that a partition has moved to (KIP-951). franz-go acts
+// on it only when it has done with a request for metadata that is under way, and
+// until then fetches from the old leader again and again, each time with one more
+// goroutine that waits: while a broker does not answer that is gigabytes. Without
+// the name it looks the leader up.
+const maxFetch = 15
+
 // fetching are the options of clients that consume. Transaction markers are
 // kept so that positions pass them.
 func (c Config) fetching() []kgo.Opt {
+	versions := kversion.Stable()
+	versions.SetMaxKeyVersion(kmsg.Fetch.Int16(), maxFetch)
 	return append(c.options(),
+		kgo.MaxVersions(versions),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),
 		kgo.FetchMaxWait(c.FetchMaxWait),

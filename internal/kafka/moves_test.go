@@ -2,8 +2,11 @@ package kafka
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/seed46dd6f11/events/eventembed"
 )
@@ -49,4 +52,45 @@ func TestBrokersMove(t *testing.T) {
 
 func distinct(values []string) int {
 	return len(slices.Compact(slices.Sorted(slices.Values(values))))
+}
+
+// A partition moves while the brokers do not answer requests for metadata. The
+// client goes on to ask the old leader, and must not pile up what waits for the
+// answer.
+func TestLeaderMovesWithoutMetadata(t *testing.T) {
+	c := embedded(t, eventembed.Brokers(2), eventembed.Topics(2, "t"))
+	for p := range int32(2) {
+		if err := c.embed.MoveLeader("t", p, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client := c.client(t)
+	cfg := c.readerConfig(t, "t")
+	cfg.ClientID = "reads"
+	l := listen(t, cfg)
+	if err := client.produce(timeout(t), []*Record{record("t", "k", "before")}); err != nil {
+		t.Fatal(err)
+	}
+	l.wait(t, "it is read", func() bool { return len(l.values) == 1 })
+
+	before := runtime.NumGoroutine()
+	metadata := c.embed.Stall(eventembed.Match{ClientID: "reads", Requests: []kmsg.Key{kmsg.Metadata}})
+	if err := c.embed.MoveLeader("t", 1, 1); err != nil {
+		t.Fatal(err)
+	}
+	asked := c.embed.Observe(eventembed.Match{ClientID: "reads", Requests: []kmsg.Key{kmsg.Fetch}, Nodes: []int32{0}})
+	if err := metadata.Wait(timeout(t), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := asked.Wait(timeout(t), 300); err != nil {
+		t.Fatal(err)
+	}
+	if n := runtime.NumGoroutine(); n > before+100 {
+		t.Errorf("%d goroutines, %d before", n, before)
+	}
+	metadata.Remove()
+	if err := client.ProducePlaced(timeout(t), []*Record{{Topic: "t", Partition: 1, Value: []byte("after")}}); err != nil {
+		t.Fatal(err)
+	}
+	l.wait(t, "it is read from the new leader", func() bool { return slices.Contains(l.values, "after") })
 }

@@ -106,7 +106,7 @@ func NewPlan(seed uint64, length time.Duration) Plan {
 		Slots:      1 + r.IntN(3),
 		Pause:      []time.Duration{time.Second, 4 * time.Second, 10 * time.Second}[r.IntN(3)],
 		Keys:       1 + r.IntN(12),
-		Latency:    []time.Duration{0, time.Millisecond, 20 * time.Millisecond}[r.IntN(3)],
+		Latency:    []time.Duration{time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond}[r.IntN(3)],
 		Ordered:    r.IntN(2) == 0,
 	}
 	total := 0
