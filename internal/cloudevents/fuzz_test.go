@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,5 +122,28 @@ func FuzzEnvelope(f *testing.F) {
 				t.Fatalf("%s: %+v of %s", contentType, m, text)
 			}
 		}
+	})
+}
+
+// FuzzNamesSpecVersion: what is looked for in steps is found where looking at
+// every byte finds it.
+func FuzzNamesSpecVersion(f *testing.F) {
+	f.Add([]byte(`{"specversion":"1.0"}`), 3)
+	f.Add([]byte(`"specversion`), 0)
+	f.Add([]byte(`""specversio"specversion"specversion""`), 14)
+	f.Fuzz(func(t *testing.T, value []byte, cut int) {
+		check := func(value []byte) {
+			t.Helper()
+			if got, want := namesSpecVersion(value), bytes.Contains(value, []byte(quotedSpecVersion)); got != want {
+				t.Fatalf("%q: %t, not %t", value, got, want)
+			}
+		}
+		check(value)
+		// Chance does not write the text: it is put in, whole and all but a part.
+		at := min(max(cut, 0), len(value))
+		with := slices.Insert(slices.Clone(value), at, []byte(quotedSpecVersion)...)
+		check(with)
+		check(with[:min(at+max(cut, 0)%len(quotedSpecVersion), len(with))])
+		check(with[at+1:])
 	})
 }

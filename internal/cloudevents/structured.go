@@ -1,7 +1,6 @@
 package cloudevents
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"maps"
@@ -45,7 +44,7 @@ func readStructured(m *eventmodels.Message, r *kafka.Record) string {
 // content-type header is the data's, or missing. Anything else stays as it
 // is: the value of a plain record.
 func readUnlabelled(m *eventmodels.Message, r *kafka.Record) {
-	if !bytes.Contains(r.Value, []byte(`"specversion"`)) {
+	if !namesSpecVersion(r.Value) {
 		return
 	}
 	var e envelope
@@ -57,6 +56,35 @@ func readUnlabelled(m *eventmodels.Message, r *kafka.Record) {
 	}
 	e.read(m, r, m.ContentType)
 }
+
+const quotedSpecVersion = `"specversion"`
+
+// namesSpecVersion is bytes.Contains, which looks at every byte of the value of
+// every plain record, for this text alone (the algorithm is Horspool's): most
+// values are passed through in steps as long as the text.
+func namesSpecVersion(value []byte) bool {
+	const last = len(quotedSpecVersion) - 1
+	for at := last; at < len(value); at += int(specVersionSteps[value[at]]) {
+		if string(value[at-last:at+1]) == quotedSpecVersion {
+			return true
+		}
+	}
+	return false
+}
+
+// specVersionSteps says, of a byte that stands where the text would end, where
+// the text can end next: so much further that another place of it has the byte,
+// or all of it is behind.
+var specVersionSteps = func() (steps [256]uint8) {
+	const last = len(quotedSpecVersion) - 1
+	for i := range steps {
+		steps[i] = uint8(last + 1)
+	}
+	for i := range last {
+		steps[quotedSpecVersion[i]] = uint8(last - i)
+	}
+	return steps
+}()
 
 // read sets what the envelope says and returns what is wrong with it, or "".
 // Attributes in the record's headers do not count beside an envelope. The
