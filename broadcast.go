@@ -27,8 +27,8 @@ func (l *Library[ID, TX, DB]) ConsumeBroadcast(handlerName string, handler event
 	}
 	l.register("ConsumeBroadcast", &registeredHandler{
 		kind: kindBroadcast, onFailure: eventmodels.OnFailureDiscard, name: handlerName, topic: handler.Topic(),
-		batches: isBatchHandler(handler),
-		bind:    func() func(context.Context, []*eventmodels.Message) error { return runPlain(handler) },
+		batches: isBatchHandler(handler), copiesMessages: copiesMessages(handler),
+		bind: func() func(context.Context, []*eventmodels.Message) error { return runPlain(handler) },
 	}, opts)
 }
 

@@ -40,6 +40,10 @@ type registeredHandler struct {
 	deadLetter  bool              // false: the topic is no dead-letter topic
 	baseTopic   string            // "": the topic, or what a letter says
 
+	// copiesMessages: it is one of eventmodels' own handlers, which keep none of
+	// their messages.
+	copiesMessages bool
+
 	start *Start // nil: what another handler of topic and group says, or Earliest
 
 	// bind makes what the engine runs. It is called when consuming starts,
@@ -159,8 +163,8 @@ func (l *Library[ID, TX, DB]) ConsumeIdempotent(group ConsumerGroupName, onFailu
 	}
 	l.register("ConsumeIdempotent", &registeredHandler{
 		kind: kindIdempotent, group: groupName(group), onFailure: onFailure, name: handlerName, topic: handler.Topic(),
-		batches: isBatchHandler(handler),
-		bind:    func() func(context.Context, []*eventmodels.Message) error { return runPlain(handler) },
+		batches: isBatchHandler(handler), copiesMessages: copiesMessages(handler),
+		bind: func() func(context.Context, []*eventmodels.Message) error { return runPlain(handler) },
 	}, opts)
 }
 
@@ -185,6 +189,7 @@ func (l *Library[ID, TX, DB]) ConsumeExactlyOnce(group ConsumerGroupName, onFail
 		kind: kindExactlyOnce, group: groupName(group), onFailure: onFailure, name: handlerName, topic: handler.Topic(),
 	}
 	_, h.batches = handler.(eventmodels.BatchHandlerTxInterface[ID, TX])
+	h.copiesMessages = copiesMessages(handler)
 	h.bind = func() func(context.Context, []*eventmodels.Message) error { return l.runOnce(h, handler) }
 	l.register("ConsumeExactlyOnce", h, opts)
 }
@@ -234,6 +239,14 @@ func (l *LibraryNoDB) register(call string, h *registeredHandler, opts []Handler
 
 func isBatchHandler(handler eventmodels.HandlerInterface) bool {
 	_, ok := handler.(eventmodels.BatchHandlerInterface)
+	return ok
+}
+
+// copiesMessages reports whether a handler is done with its messages when it
+// returns. Only those of package eventmodels say so: one of the application's
+// that wraps one of them may keep what it gets.
+func copiesMessages(handler eventmodels.HandlerInfo) bool {
+	_, ok := handler.(interface{ CopiesMessages() })
 	return ok
 }
 

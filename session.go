@@ -87,10 +87,11 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 			Name: h.name, Topic: h.topic, WireTopic: wire, BaseTopic: h.baseTopic, OnFailure: h.onFailure,
 			Timeout: h.timeout, NoRetry: h.noRetry, Concurrency: concurrency, QueueDepth: h.queueDepth, Backoff: h.backoff,
 			Ordering: h.ordering, Batch: batch, Atomic: h.kind == kindExactlyOnce, Places: places, Run: runs[h],
+			CopiesMessages: h.copiesMessages,
 		}
 		if h.deadLetter {
 			e.Metrics = newLetterMetrics(group, h.name, h.topic, h.topic)
-			e.Run, e.Batch = letters.runForLetters(h, runs[h]), 0
+			e.Run, e.Batch, e.CopiesMessages = letters.runForLetters(h, runs[h]), 0, false
 			if e.QueueDepth == 0 {
 				e.QueueDepth = defaultLetterQueue
 			}

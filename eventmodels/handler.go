@@ -43,12 +43,17 @@ type BatchHandlerTxInterface[ID AbstractID[ID], TX AbstractTX] interface {
 	HandleBatchTx(ctx context.Context, tx TX, ms []*Message) error
 }
 
+// The handlers below make events of their messages and keep none of these. Their
+// method CopiesMessages says so to the library, which uses the memory of the
+// messages again. A handler that wraps one of them does not have the method.
+
 type handler[E any] struct {
 	topic  string
 	handle func(context.Context, Event[E]) error
 }
 
 func (h *handler[E]) Topic() string { return h.topic }
+func (*handler[E]) CopiesMessages() {}
 
 func (h *handler[E]) Handle(ctx context.Context, m *Message) error {
 	e, err := decodeMessage[E](m)
@@ -64,6 +69,7 @@ type handlerTx[E any, ID AbstractID[ID], TX AbstractTX] struct {
 }
 
 func (h *handlerTx[E, ID, TX]) Topic() string { return h.topic }
+func (*handlerTx[E, ID, TX]) CopiesMessages() {}
 
 func (h *handlerTx[E, ID, TX]) HandleTx(ctx context.Context, tx TX, m *Message) error {
 	e, err := decodeMessage[E](m)
@@ -79,6 +85,7 @@ type batchHandler[E any] struct {
 }
 
 func (h *batchHandler[E]) Topic() string { return h.topic }
+func (*batchHandler[E]) CopiesMessages() {}
 
 func (h *batchHandler[E]) Handle(ctx context.Context, m *Message) error {
 	e, err := decodeMessage[E](m)
@@ -108,6 +115,7 @@ type batchHandlerTx[E any, ID AbstractID[ID], TX AbstractTX] struct {
 }
 
 func (h *batchHandlerTx[E, ID, TX]) Topic() string { return h.topic }
+func (*batchHandlerTx[E, ID, TX]) CopiesMessages() {}
 
 func (h *batchHandlerTx[E, ID, TX]) HandleTx(ctx context.Context, tx TX, m *Message) error {
 	return h.HandleBatchTx(ctx, tx, []*Message{m})

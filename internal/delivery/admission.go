@@ -127,7 +127,8 @@ func (s *scheduler) admitFirst(p *partition, now time.Time) bool {
 	p.full = false
 	p.backlog.drop(size)
 	p.progress = now
-	ev := &event{p: p, record: record, slot: slot, polled: polled, left: len(p.topic.handlers)}
+	ev := events.Get().(*event)
+	ev.p, ev.record, ev.slot, ev.polled, ev.left = p, record, slot, polled, len(p.topic.handlers)
 	others := make([]delivery, len(p.topic.handlers)-1)
 	for i, h := range p.topic.handlers {
 		d := &ev.first

@@ -60,6 +60,11 @@ type Handler struct {
 	// Ordering says which of them run one after the other. A lane's deliveries
 	// share runs, but it is in one run at a time.
 	Ordering Ordering
+	// CopiesMessages says that Run copies what it needs of the messages, as those
+	// do that make typed events of them: what ms points to is valid until Run
+	// returns, too. (What the messages refer to, such as their data and headers,
+	// may be kept in any case.)
+	CopiesMessages bool
 	// QueueDepth limits the deliveries that wait to run for the first time,
 	// but for those behind one of their lane that is tried again. 0 is 30.
 	QueueDepth int
@@ -70,7 +75,8 @@ type Handler struct {
 	// Run handles messages, at least one and at most Batch. It gets a context
 	// with the latest of their deadlines; timeouts, panics and retries are the
 	// engine's. Positions in an eventmodels.BatchError are those in ms. ms is
-	// valid until Run returns, what it points to for as long as it is used.
+	// valid until Run returns, what it points to for as long as it is used; see
+	// CopiesMessages.
 	Run func(ctx context.Context, ms []*eventmodels.Message) error
 }
 

@@ -36,6 +36,22 @@ type event struct {
 	first delivery
 }
 
+// events keeps the memory of events that are done, for the next ones.
+var events = sync.Pool{New: func() any { return new(event) }}
+
+// recycle gives the memory of an event back that only its worker knows any more.
+// Of most events that is so when it has reported that they are done: those that
+// have one handler, whose first attempt was their last. Others can still be in
+// the hands of those who report an earlier attempt, or the other handlers'; one
+// that was overdue in those of the timekeeper. They are left to the garbage
+// collector.
+func (e *event) recycle() {
+	if len(e.p.topic.handlers) == 1 && !e.first.again && !e.first.overdue {
+		*e = event{}
+		events.Put(e)
+	}
+}
+
 // place is where a delivery is; doc.go lists them.
 type place uint8
 
@@ -90,6 +106,8 @@ type delivery struct {
 
 	// alone: it may fail others, so it runs in no batch.
 	alone bool
+	// again: it has begun before.
+	again bool
 	// giveBack: the last attempt was not counted, so the time from started to
 	// the next attempt is added to the deadline.
 	giveBack bool
@@ -116,6 +134,7 @@ func (d *delivery) begin(now time.Time) {
 	case d.giveBack:
 		d.deadline = d.deadline.Add(now.Sub(d.started))
 	}
+	d.again = !d.started.IsZero()
 	d.giveBack, d.postponed, d.woken = false, false, false
 	d.started, d.next = now, time.Time{}
 	d.attempt++
@@ -195,6 +214,7 @@ func safelyDecode(cfg *Config, record *kafka.Record, into *eventmodels.Message) 
 			err = fmt.Errorf("%w: %w", eventmodels.ErrDecode, err)
 		}
 	}()
+	*into = eventmodels.Message{} // it may be the memory of another one
 	return cfg.Decode(record, into)
 }
 

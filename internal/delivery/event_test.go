@@ -2,6 +2,10 @@ package delivery
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -126,4 +130,77 @@ func TestHandlersShareThePayload(t *testing.T) {
 		}
 		f.stop()
 	})
+}
+
+// heldLog lets the log lines with a text wait until they are released.
+type heldLog struct {
+	slog.Handler
+	text    string
+	release chan struct{}
+}
+
+func (h heldLog) Handle(ctx context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, h.text) {
+		<-h.release
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// Who reports an attempt may come to it when the event is long done, and its
+// memory would be another one's: reports are right nevertheless.
+func TestReportsOutliveTheirEvents(t *testing.T) {
+	succeeds := func(context.Context, *eventmodels.Message) error { return nil }
+	fails := func(_ context.Context, m *eventmodels.Message) error {
+		if m.Offset == 0 && m.Attempt == 1 {
+			return errTest
+		}
+		return nil
+	}
+	outlives := func(_ context.Context, m *eventmodels.Message) error {
+		if m.Offset == 0 {
+			time.Sleep(DefaultTimeout + 10*time.Second)
+		}
+		return nil
+	}
+	type handle = func(context.Context, *eventmodels.Message) error
+	for name, handlers := range map[string][]handle{
+		"an earlier attempt's": {fails},
+		"another handler's":    {succeeds, fails},
+		"the timekeeper's":     {outlives},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := newFixture(t)
+				release := make(chan struct{})
+				f.cfg.Logger = slog.New(heldLog{f.cfg.Logger.Handler(), "has not returned", release})
+				f.cfg.Observer.Failed = func(*Handler, error) { <-release }
+				var overdue []string // guarded by f.mu
+				f.cfg.Observer.Overdue = func(h *Handler) {
+					f.mu.Lock()
+					defer f.mu.Unlock()
+					overdue = append(overdue, h.Name)
+				}
+				for i, run := range handlers {
+					f.handle(fmt.Sprint("h", i), "orders", run)
+				}
+				tp := at("orders", 0)
+				f.produce(tp, 1)
+				f.start(tp)
+				f.settle(2 * DefaultTimeout)
+				f.wantCommitted(tp, 1)
+				f.produce(tp, 50) // they would have the memory
+				f.settle(time.Second)
+				close(release)
+				f.settle(time.Second)
+				f.wantCommitted(tp, 51)
+				f.stop()
+				if logs := f.logs.String(); !strings.Contains(logs, "offset=0 ") {
+					t.Errorf("the log has no line of the first event:\n%s", logs)
+				}
+				if name == "the timekeeper's" && !slices.Equal(overdue, []string{"h0"}) {
+					t.Errorf("overdue were %v", overdue)
+				}
+			})
+		})
+	}
 }

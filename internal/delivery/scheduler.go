@@ -291,8 +291,9 @@ func (s *scheduler) take(w *worker, most int, now time.Time) {
 			deadline = d.deadline
 		}
 	}
-	given := &given{ctx: runContext{values: s.values, deadline: deadline, record: w.ds[0].event.record, pressed: w.ds[0].pressed}}
-	w.ctx, w.first = &given.ctx, &given.first
+	w.give()
+	w.ctx.values, w.ctx.deadline = s.values, deadline
+	w.ctx.record, w.ctx.pressed = w.ds[0].event.record, w.ds[0].pressed
 }
 
 // next gives a worker that has finished something more to do, or takes its slot

@@ -22,6 +22,8 @@ var simHandlers = []simHandler{
 	{name: "k", topic: "calls", onFailure: eventmodels.OnFailureBlock, concurrency: 2, batch: 4, ordering: ByPartition},
 	{name: "l", topic: "news", onFailure: eventmodels.OnFailureDiscard, ordering: ByPartition},
 	{name: "m", topic: "news", onFailure: eventmodels.OnFailureBlock, batch: 7, atomic: true, ordering: ByKey},
+	{name: "n", topic: "bills", onFailure: eventmodels.OnFailureSave, concurrency: 3}, // events of one handler have used memory
+	{name: "o", topic: "stock", onFailure: eventmodels.OnFailureDiscard, concurrency: 2, batch: 5, ordering: ByKey},
 }
 
 type simHandler struct {
@@ -71,6 +73,7 @@ func (m *simMember) handle(ctx context.Context, h *simHandler, ms []*eventmodels
 	}
 	took, deaf := s.took()
 	result := s.outcome(h, ms)
+	s.checkKept(h, ms)
 	s.mu.Unlock()
 
 	switch {
@@ -90,6 +93,7 @@ func (m *simMember) handle(ctx context.Context, h *simHandler, ms []*eventmodels
 	s.running[engine]--
 	failed, all := eventmodels.SplitBatchError(result, len(ms))
 	for i, msg := range ms {
+		s.checkMessage(h, msg)
 		if ep := epochs[i]; ep != nil {
 			err := all
 			if all == nil {

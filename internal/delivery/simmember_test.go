@@ -138,7 +138,7 @@ func (m *simMember) start() {
 	for _, h := range simHandlers {
 		cfg.Handlers = append(cfg.Handlers, &Handler{
 			Name: h.name, Topic: h.topic, WireTopic: kafka.WireTopic(h.topic), OnFailure: h.onFailure,
-			Concurrency: h.concurrency, Batch: h.batch, Atomic: h.atomic, Ordering: h.ordering, QueueDepth: 7, Backoff: backoff.Schedule{Min: 100 * time.Millisecond, Max: time.Second},
+			Concurrency: h.concurrency, Batch: h.batch, Atomic: h.atomic, Ordering: h.ordering, CopiesMessages: h.copies(), QueueDepth: 7, Backoff: backoff.Schedule{Min: 100 * time.Millisecond, Max: time.Second},
 			Run: func(ctx context.Context, ms []*eventmodels.Message) error { return m.handle(ctx, &h, ms) },
 		})
 	}

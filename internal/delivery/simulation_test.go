@@ -26,6 +26,8 @@ import (
 //     its letter is written, which fails, too, or is late;
 //   - in an epoch no event that is done is delivered again, and none is
 //     delivered twice at a time;
+//   - a handler's messages are those of its run while it runs, and what it may
+//     keep stays so;
 //   - the window's span and the handlers' concurrency hold;
 //   - what the scheduler counts is what there is (see checkCounts);
 //
@@ -39,6 +41,7 @@ type simulation struct {
 	logs     map[kafka.TopicPartition]*simLog
 	free     []kafka.TopicPartition // owned by nobody
 	running  map[simRunning]int
+	kept     map[string]simKept // by handler
 	away     bool
 	calm     bool // no more faults
 	problems int
@@ -126,10 +129,10 @@ func TestSimulation(t *testing.T) {
 func simulate(t *testing.T, seed uint64) {
 	s := &simulation{
 		t: t, slots: NewSlots(8), rnd: rand.New(rand.NewPCG(seed, 0)),
-		logs: map[kafka.TopicPartition]*simLog{}, running: map[simRunning]int{},
+		logs: map[kafka.TopicPartition]*simLog{}, running: map[simRunning]int{}, kept: map[string]simKept{},
 	}
 	for p := range int32(3) {
-		for _, topic := range []string{"orders", "audit", "mail", "calls", "news"} {
+		for _, topic := range []string{"orders", "audit", "mail", "calls", "news", "bills", "stock"} {
 			s.logs[at(topic, p)] = &simLog{}
 			s.free = append(s.free, at(topic, p))
 		}

@@ -29,6 +29,10 @@ type worker struct {
 
 	// What follows is its goroutine's own.
 
+	// own and others are the memory of the first message and of the others, if
+	// that can be used again.
+	own    eventmodels.Message
+	others []eventmodels.Message
 	// ms are those of the deliveries that can be decoded, errs says why others
 	// cannot.
 	ms     []*eventmodels.Message
@@ -42,6 +46,16 @@ type worker struct {
 type given struct {
 	ctx   runContext
 	first eventmodels.Message
+}
+
+// give makes a context for the next run, and room for the first message.
+func (w *worker) give() {
+	if w.h.CopiesMessages {
+		w.ctx, w.first = new(runContext), &w.own
+		return
+	}
+	g := new(given)
+	w.ctx, w.first = &g.ctx, &g.first
 }
 
 // work is a worker's goroutine.
@@ -85,11 +99,13 @@ func (e *Engine) exited(w *worker) {
 func (e *Engine) run(w *worker) {
 	w.ms, w.errs = w.ms[:0], w.errs[:0]
 	w.ended = attempt{}
-	others := make([]eventmodels.Message, len(w.ds)-1)
+	if !w.h.CopiesMessages || len(w.others) < len(w.ds)-1 {
+		w.others = make([]eventmodels.Message, len(w.ds)-1)
+	}
 	for i, d := range w.ds {
 		m := w.first
 		if i > 0 {
-			m = &others[i-1]
+			m = &w.others[i-1]
 		}
 		err := d.messageFor(&e.cfg, m)
 		if err == nil {
@@ -131,5 +147,10 @@ func (e *Engine) finish(w *worker) (more bool) {
 	e.unlock()
 
 	e.observeRun(w, finished, now.Sub(started))
+	for i, d := range finished {
+		if j := &w.judged[i]; j.took.acked && j.v.Kind == Ack {
+			d.event.recycle()
+		}
+	}
 	return more
 }
