@@ -68,7 +68,11 @@ type Config struct {
 	// topic that was created again is recognised by six answers. Default
 	// 500 ms, Kafka's own.
 	FetchMaxWait time.Duration
-	// FetchMaxBytes is how much one broker may send at once. Default 32 MiB.
+	// FetchMaxBytes is how much one broker may send at once (a record batch that
+	// is larger comes alone). franz-go asks for more when it has handed on all of
+	// it, so much more than consumers work on in the time of a fetch makes them
+	// wait for the next one, and fills the memory meanwhile; much less makes one
+	// that is far away wait for the network. Default 4 MiB.
 	FetchMaxBytes int32
 	// MaxBufferedBytes bounds what is being produced and not yet
 	// acknowledged; Produce waits for room. A call with more waits until it is
@@ -110,7 +114,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MetadataMaxAge, 30*time.Second)
 	setDefault(&c.MetadataMinAge, min(time.Second, c.MetadataMaxAge))
 	setDefault(&c.FetchMaxWait, 500*time.Millisecond)
-	setDefault(&c.FetchMaxBytes, 32<<20)
+	setDefault(&c.FetchMaxBytes, 4<<20)
 	setDefault(&c.MaxBufferedBytes, 128<<20)
 	setDefault(&c.MaxBufferedRecords, 50_000)
 	if c.Logger == nil {
