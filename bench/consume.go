@@ -25,6 +25,10 @@ func (b bench) consumePlain() compare.Measurement {
 	return b.consumeMeasurement(reading{
 		kind: "plain", how: "records of another program with one header, payloads are left as they are", fill: b.fillPlain,
 		goals: []compare.Goal{compare.RatioAtLeast(franzGo, 0.5), compare.AllocationsAtMost(6)},
+		spent: "Where the CPU time of events goes, by profile (GC and allocation are in each): franz-go's fetch, decompression and records 26 %; attributes and type of content 18 %; " +
+			"a verdict, acknowledgement, the next event's admission and its context, under the engine's lock 22 % (waiting for it is less than 1 %); " +
+			"payload and handler 6 %; metrics 5 %; the garbage collector's own goroutines 6 %; the rest is the clock and switching between goroutines. " +
+			"Each event has a context, a deadline, a verdict and metrics of its own; franz-go's loop has none of these.",
 	})
 }
 
@@ -55,18 +59,23 @@ type reading struct {
 	decode    bool
 	fill      func(ctx context.Context, topic string, n int) error
 	goals     []compare.Goal
+	spent     string // where the time goes; "" is no note
 }
 
 func (b bench) consumeMeasurement(r reading) compare.Measurement {
+	notes := []string{
+		"Timed to the last event, from the moment when the partitions were assigned (events, franz-go) or, where nothing tells it, from the first event; all read the same topic.",
+		"franz-go: one goroutine polls, marks and commits each second. kafka-go: Reader with GroupID and CommitInterval 1 s, FetchMessage and CommitMessages.",
+		"Watermill reads a tenth of them: each partition waits for the acknowledgement of every single message. " + watermillNote,
+	}
+	if r.spent != "" {
+		notes = append(notes, r.spent)
+	}
 	return compare.Measurement{
 		Name:  "consume/" + r.kind,
 		Title: fmt.Sprintf("%d events of %d bytes consumed by a group of one, handler without work: %s", b.size.consumed, consumedBytes, r.how),
 		Unit:  "events",
-		Notes: []string{
-			"Timed to the last event, from the moment when the partitions were assigned (events, franz-go) or, where nothing tells it, from the first event; all read the same topic.",
-			"franz-go: one goroutine polls, marks and commits each second. kafka-go: Reader with GroupID and CommitInterval 1 s, FetchMessage and CommitMessages.",
-			"Watermill reads a tenth of them: each partition waits for the acknowledgement of every single message. " + watermillNote,
-		},
+		Notes: notes,
 		Goals: r.goals,
 		Open: func(ctx context.Context, c *compare.Cleanup) ([]compare.Contender, error) {
 			topic, err := b.servers.Topic(ctx, c, "consume", partitions)

@@ -30,6 +30,8 @@ func (b bench) onceBatches() compare.Measurement {
 			fmt.Sprintf("events reads them from Kafka, WithBatch(%d), WithConcurrency(%d) and WithQueueDepthLimit(%d), and inserts the effects of a batch by one INSERT of unnest; timed from the first handler until all effects are committed.",
 				onceBatch, onceBatchesBusy, onceBatch*(onceBatchesBusy+1)),
 			"unnest: BEGIN, an INSERT of 500 marks, an INSERT of 500 effects, both of unnest, and COMMIT in one pgx.Batch, without Kafka.",
+			"Where the CPU time of events goes, by profile: decoding the JSON of the events 44 %, which unnest does not do; BEGIN with the marks 6 %, computing and comparing the marks 5 %, the handler's INSERT 5 %; " +
+				"reading attributes 8 %, the engine 6 %; the garbage collector's own goroutines 5 %; franz-go and the rest 21 %.",
 		},
 		Open: func(ctx context.Context, c *compare.Cleanup) ([]compare.Contender, error) {
 			o, err := b.openOnce(ctx, c, b.size.batched)
