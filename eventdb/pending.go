@@ -33,19 +33,33 @@ type bound interface {
 // the result of Transact, which then rolls back.
 func (p *Pending) Produce(events ...eventmodels.ProducingEvent) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	encode := p.encode
+	p.mu.Unlock()
 	for _, event := range events {
-		p.events = append(p.events, event)
-		if p.encode == nil {
-			p.fail(event, eventmodels.ErrNotConnected)
+		if encode == nil {
+			p.add(event, eventmodels.OutboxRow{}, eventmodels.ErrNotConnected)
 			continue
 		}
-		row, err := p.encode(event)
-		if err != nil {
-			p.fail(event, err)
-			continue
-		}
+		// Without the lock: an event's methods are the application's, which
+		// may produce from them, too.
+		row, err := encode(event)
+		p.add(event, row, err)
+	}
+}
+
+// add adds an event, and its row or what is wrong with it.
+func (p *Pending) add(event eventmodels.ProducingEvent, row eventmodels.OutboxRow, err error) {
+	if err != nil {
+		err = produceError(event, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.events = append(p.events, event)
+	switch {
+	case err == nil:
 		p.rows = append(p.rows, row)
+	case p.err == nil:
+		p.err = err
 	}
 }
 
@@ -54,12 +68,6 @@ func (p *Pending) GetPendingEvents() []eventmodels.ProducingEvent {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]eventmodels.ProducingEvent(nil), p.events...)
-}
-
-func (p *Pending) fail(event eventmodels.ProducingEvent, err error) {
-	if p.err == nil {
-		p.err = produceError(event, err)
-	}
 }
 
 func produceError(event eventmodels.ProducingEvent, err error) error {
