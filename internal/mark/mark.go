@@ -52,7 +52,7 @@ const (
 )
 
 // OfOrigin returns the mark of an event without id. It has one part more than
-// [Of] hashes, so the two are never equal.
+// [Of] hashes, so the two hash nothing that is equal.
 func OfOrigin(h Handler, o Origin) eventmodels.Mark {
 	return hash(h.Prefix, h.Group, h.Name, h.BaseTopic,
 		o.Topic, strconv.FormatInt(int64(o.Partition), 10), strconv.FormatInt(o.Offset, 10)+"@"+strconv.FormatInt(o.Timestamp.UnixMilli(), 10))

@@ -61,8 +61,9 @@
 // under its lock, which starts what the machine wants done (carry.go: a request,
 // lookup.go: metadata and EnsureTopic) on goroutines that end with it, and
 // reports what the machine has noticed, in order, without the lock. What Send and
-// an answer make possible is started by a turn of its own, soon after. There is no
-// goroutine that lives longer.
+// an answer make possible is started by the goroutine that has brought it, when
+// the others that can run have had their turn. There is no goroutine that lives
+// longer.
 //
 // A lane is never forgotten while its identity lasts, nor is its position in a
 // log: a lane that began at 0 again would send what brokers take for
