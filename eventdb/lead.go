@@ -60,7 +60,7 @@ func (r *Relay) acquire(ctx context.Context) (*leadership, error) {
 	l.gaps.Reset(k.current().DoneTo)
 	l.sender, err = r.cfg.NewSender(k.identity(), reportTo{l.flight, l.spans, r.cfg.Observer})
 	if err != nil {
-		_ = r.store.ReleaseLease(ctx, k.current())
+		k.release(ctx)
 		return nil, fmt.Errorf("start the lanes: %w", err)
 	}
 	return l, nil

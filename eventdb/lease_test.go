@@ -271,18 +271,82 @@ func TestStoppedLeaderIsFenced(t *testing.T) {
 // A lease that is free is not taken when the brokers do not answer.
 func TestLeaseNeedsBrokers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var err error = errAway
 		p := start(t, script{config: func(c *RelayConfig) {
-			c.NewProducerID = func(context.Context) (int64, error) { return 5, err }
+			c.NewProducerID = func(context.Context) (int64, error) { return 0, errAway }
 		}})
 		until(t, "failures", func() bool { return p.failedTimes("lease") > 2 })
 		if _, live := p.table.holder(); live {
 			t.Error("it holds a lease with which it can do nothing")
 		}
-		if errors.Is(err, errAway) {
-			p.Stop()
+	})
+	bubble(t, func(t *testing.T) {
+		// Nor is it kept when the time for the whole is over.
+		p := newProcess(t, "me", newTable(), &kafkaLog{}, script{config: func(c *RelayConfig) {
+			c.NewProducerID = func(ctx context.Context) (int64, error) { <-ctx.Done(); return 0, context.Cause(ctx) }
+			c.LeaseTime = time.Hour
+		}})
+		defer p.Stop()
+		if err := p.Once(t.Context()); !errors.Is(err, errStopLimit) {
+			t.Errorf("a pass without producer id: %v", err)
+		}
+		if _, live := p.table.holder(); live {
+			t.Error("it keeps a lease with which it has done nothing")
 		}
 	})
+}
+
+// While brokers do not answer who is asked for another producer id, the lease is
+// renewed; and when it cannot be, it is given up in time.
+func TestLeaseWhileIdentityIsAskedFor(t *testing.T) {
+	for _, renewed := range []bool{true, false} {
+		bubble(t, func(t *testing.T) {
+			answer := make(chan struct{})
+			asked := 0
+			p := start(t, script{
+				sender: func(s *sender) { s.manual = true },
+				config: func(c *RelayConfig) {
+					c.NewProducerID = func(ctx context.Context) (int64, error) {
+						if asked++; asked > 1 {
+							select {
+							case <-answer:
+							case <-ctx.Done():
+								return 0, ctx.Err()
+							}
+						}
+						return int64(asked), nil
+					}
+				},
+			})
+			until(t, "a leader", p.Leading)
+			s := p.sender()
+			s.fence(kerr.UnknownProducerID) // takes the next epoch
+			settle()
+			s.fence(kerr.UnknownProducerID) // asks for a new id
+			settle()
+			if !renewed {
+				p.store.fail("renew", errAway)
+				p.table.mu.Lock()
+				expires := p.table.expires
+				p.table.mu.Unlock()
+				until(t, "the end of sending", func() bool { return !s.stoppedAt().IsZero() })
+				if stopped := s.stoppedAt(); stopped.After(expires) {
+					t.Errorf("it sent for %v after its lease", stopped.Sub(expires))
+				}
+				p.store.fail("renew", nil)
+				close(answer)
+				return
+			}
+			time.Sleep(time.Minute)
+			close(answer)
+			settle()
+			if !p.Leading() || p.sender() != s {
+				t.Error("the lease was lost meanwhile")
+			}
+			if got, want := s.identity(), (lanes.Identity{ProducerID: 2}); got != want {
+				t.Errorf("went on with %v, want %v", got, want)
+			}
+		})
+	}
 }
 
 // A page that comes when the lease is over, since the process stood still, is

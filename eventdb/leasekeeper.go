@@ -25,8 +25,10 @@ type keeper struct {
 	ttl           time.Duration
 	lost          context.CancelCauseFunc
 
-	// op is held (a value is in it) by whoever changes the lease: a renewal
-	// of the old epoch must not run beside a change of it.
+	// op is held (a value is in it) by whoever changes the lease's row, for as
+	// long as the statement takes: a renewal of the old epoch must not run beside
+	// a change of it. Nobody holds it while he waits for the brokers, or a lease
+	// could not be renewed meanwhile.
 	op chan struct{}
 
 	mu    sync.Mutex
@@ -53,11 +55,19 @@ func takeLease(ctx context.Context, cfg *RelayConfig, store eventmodels.OutboxSt
 	k.lease, k.until = lease, began.Add(k.ttl)
 	if lease.ProducerID < 0 || lease.Epoch > lastEpoch {
 		if err := k.renewProducer(ctx); err != nil {
-			_ = store.ReleaseLease(ctx, k.current())
+			k.release(ctx)
 			return nil, err
 		}
 	}
 	return k, nil
+}
+
+// release gives back a lease that is of no use, so that nobody has to wait for its
+// end: also when ctx has ended, which may be the reason.
+func (k *keeper) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.ttl)
+	defer cancel()
+	_ = k.store.ReleaseLease(ctx, k.current()) // it expires by itself
 }
 
 // renewProducer takes a new producer id, which begins with epoch 0.
@@ -66,12 +76,26 @@ func (k *keeper) renewProducer(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("ask the brokers for a producer id: %w", err)
 	}
-	lease, err := k.store.SetProducer(ctx, k.current(), id, 0)
-	if err != nil {
+	if err := k.setProducer(ctx, id, 0); err != nil {
 		return fmt.Errorf("record the producer id: %w", err)
 	}
-	k.set(lease)
 	return nil
+}
+
+// setProducer records another identity. Only the holder may, so this also asks
+// whether we are.
+func (k *keeper) setProducer(ctx context.Context, id int64, epoch int16) error {
+	select {
+	case k.op <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-k.op }()
+	lease, err := k.store.SetProducer(ctx, k.current(), id, epoch)
+	if err == nil {
+		k.set(lease)
+	}
+	return err
 }
 
 func (k *keeper) current() eventmodels.Lease {
@@ -133,14 +157,14 @@ func (k *keeper) keep(ctx context.Context) {
 }
 
 func (k *keeper) renew(ctx context.Context) error {
+	ctx, cancel := context.WithDeadline(ctx, k.deadline())
+	defer cancel()
 	select {
 	case k.op <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	defer func() { <-k.op }()
-	ctx, cancel := context.WithDeadline(ctx, k.deadline())
-	defer cancel()
 	began := time.Now()
 	if err := k.store.RenewLease(ctx, k.current(), k.ttl); err != nil {
 		return err
@@ -155,22 +179,12 @@ func (k *keeper) renew(ctx context.Context) error {
 // epoch, or a new producer id. If another process has the lease, that is
 // the reason of the refusal.
 func (k *keeper) reidentify(ctx context.Context, newID bool) (lanes.Identity, error) {
-	select {
-	case k.op <- struct{}{}:
-	case <-ctx.Done():
-		return lanes.Identity{}, ctx.Err()
-	}
-	defer func() { <-k.op }()
-	// Only the holder may set a producer, so this asks whether we are.
-	lease := k.current()
-	if newID || lease.Epoch >= lastEpoch {
-		err := k.renewProducer(ctx)
-		return k.identity(), err
-	}
-	lease, err := k.store.SetProducer(ctx, lease, lease.ProducerID, lease.Epoch+1)
-	if err != nil {
+	if lease := k.current(); newID || lease.Epoch >= lastEpoch {
+		if err := k.renewProducer(ctx); err != nil {
+			return lanes.Identity{}, err
+		}
+	} else if err := k.setProducer(ctx, lease.ProducerID, lease.Epoch+1); err != nil {
 		return lanes.Identity{}, fmt.Errorf("take the next epoch: %w", err)
 	}
-	k.set(lease)
 	return k.identity(), nil
 }
