@@ -200,7 +200,7 @@ func (l *leadership) read(ctx context.Context, stop <-chan struct{}) error {
 			}
 			failures++
 			l.relay.failed("read", failures, err)
-			l.pause(ctx, stop, retryRead.Delay(failures, jitter()))
+			rest(ctx, stop, retryRead.Delay(failures, jitter()))
 		case !complete:
 			failures = 0
 			idle = idlePause
@@ -218,6 +218,18 @@ func (l *leadership) read(ctx context.Context, stop <-chan struct{}) error {
 var retryRead = backoff.Schedule{Min: 50 * time.Millisecond, Max: 2 * time.Second, Jitter: 0.5}
 
 func jitter() float64 { return rand.Float64() }
+
+// rest waits for d, whatever is to be done: a database that cannot answer is not
+// asked more often because others commit.
+func rest(ctx context.Context, stop <-chan struct{}, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-stop:
+	case <-ctx.Done():
+	}
+}
 
 // pause waits until something is to be done, at most d.
 func (l *leadership) pause(ctx context.Context, stop <-chan struct{}, d time.Duration) {

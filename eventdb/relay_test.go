@@ -273,6 +273,24 @@ func TestRelayReadsAnewAfterError(t *testing.T) {
 	})
 }
 
+// A read that fails is not tried again with each commit.
+func TestRelayRestsAfterError(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := start(t, script{})
+		until(t, "a leader", p.Leading)
+		p.store.fail("read", errAway)
+		for range 10_000 {
+			p.commit("t", 1)
+			time.Sleep(time.Millisecond)
+		}
+		if n := p.failedTimes("read"); n > 20 {
+			t.Errorf("%d attempts in ten seconds", n)
+		}
+		p.store.fail("read", nil)
+		until(t, "an empty outbox", func() bool { return p.table.left() == 0 })
+	})
+}
+
 // A relay that is pointed at another cluster sends nothing and says why.
 func TestRelayClusterMismatch(t *testing.T) {
 	bubble(t, func(t *testing.T) {
