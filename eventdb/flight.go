@@ -350,9 +350,17 @@ func (f *flight) deleted(keys []eventmodels.OutboxKey) {
 // settled reports whether everything that can be decided now has been: what
 // Kafka has not acknowledged belongs to held topics. heldErr is the reason of
 // one of these.
+//
+// The sender gives back rows of a topic that it holds as soon as they are sent,
+// and another goroutine may still be about to report why: rows that were passed
+// over and no topic that is held mean that it will. A topic that is ready has
+// rows to be read.
 func (f *flight) settled() (settled bool, heldErr error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if len(f.ready) > 0 || f.passed != math.MaxInt64 && len(f.held) == 0 {
+		return false, nil
+	}
 	for topic := range f.unacked {
 		if _, ok := f.held[topic]; !ok {
 			return false, nil

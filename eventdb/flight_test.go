@@ -46,3 +46,35 @@ func TestSeqsThatAreDrawnAgain(t *testing.T) {
 		t.Errorf("settled %t, %d rows left", settled, len(f.rows))
 	}
 }
+
+// Rows that came back before it was said why are not forgotten: a pass that ended
+// now would not say that they are left.
+func TestNotSettledBeforeTheReasonIsKnown(t *testing.T) {
+	f := newFlight()
+	row := eventmodels.OutboxRow{Seq: 1, ID: uuid.New(), Topic: "t"}
+	f.beginRead(100, 1<<20)
+	sent := f.admit([]eventmodels.OutboxRow{row}, nil)
+	f.Returned(sent)
+	if settled, _ := f.settled(); settled {
+		t.Error("settled, with a row that was given back and no reason")
+	}
+	<-f.room
+	f.Held("t", errAway)
+	select {
+	case <-f.room:
+	default:
+		t.Error("nobody is told that the reason is known")
+	}
+	if settled, err := f.settled(); !settled || err != errAway {
+		t.Errorf("settled %t, %v, want what holds the topic", settled, err)
+	}
+	f.Ready("t")
+	if settled, _ := f.settled(); settled {
+		t.Error("settled, although the topic is ready and its rows are to be read")
+	}
+	f.takeReady()
+	f.readAgain()
+	if settled, err := f.settled(); !settled || err != nil {
+		t.Errorf("settled %t, %v, want nothing left to be decided", settled, err)
+	}
+}
