@@ -236,6 +236,5 @@ func (l *leadership) observe(q gapset.Question, page eventmodels.OutboxPage, com
 	default:
 		proof = gapset.Clock(time.Now(), l.cfg.GapPatience)
 	}
-	_, err := l.gaps.Observe(q, gapset.Page{Seqs: l.seqs, Complete: complete, Ended: page.Ended, Proof: proof})
-	return err
+	return l.gaps.Observe(q, gapset.Page{Seqs: l.seqs, Complete: complete, Ended: page.Ended, Proof: proof})
 }

@@ -25,7 +25,7 @@
 //
 //	q := set.Ask()
 //	page := ... the rows with a seq in q.Gaps, and those with seq > q.Above, in the order of seq, at most n ...
-//	change, err := set.Observe(q, page)
+//	err := set.Observe(q, page)
 //
 // What this keeps: if transaction T1 committed before T2 drew a seq, then the
 // rows of T1 are seen no later than those of T2. T1's seqs are the smaller

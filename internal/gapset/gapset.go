@@ -46,13 +46,6 @@ type Page struct {
 	Proof Proof
 }
 
-// A Change says, in seqs, what a page has changed.
-type Change struct {
-	Filled  int64 // were in a gap and have been found
-	Noticed int64 // were skipped, and are a gap now
-	Closed  int64 // were in a gap, some of them for this page only, and will never be found
-}
-
 // ErrStale is returned by [Set.Observe] for the page of a question that is not
 // the Set's current one. The page has changed nothing and must be dropped.
 var ErrStale = errors.New("gapset: the page answers an older question")
@@ -106,13 +99,6 @@ type Set struct {
 // gaps.
 func (s *Set) Hint() int64 { return s.hint }
 
-// Unproven reports whether there are gaps without a horizon, so that the next
-// read should come with one.
-func (s *Set) Unproven() bool {
-	n := len(s.gaps)
-	return n > 0 && s.gaps[n-1].horizon == unproven
-}
-
 // Reset forgets everything. What lies above hint has not been looked at, and
 // what lies at or below it will not be. Seqs begin with 1, so that Reset(0)
 // has everything read from the beginning.
@@ -160,31 +146,30 @@ func (s *Set) Ask() Question {
 // It returns ErrStale if there has been another page or a Reset since q, and
 // another error if the page cannot be an answer to q (it is not in order, or
 // has a seq that q did not ask for). Nothing has changed then.
-func (s *Set) Observe(q Question, p Page) (Change, error) {
+func (s *Set) Observe(q Question, p Page) error {
 	if q.turn != s.turn {
-		return Change{}, ErrStale
+		return ErrStale
 	}
 	if p.Ended {
 		s.wake()
 		s.changed()
-		return Change{}, nil
+		return nil
 	}
 	below, err := s.check(p.Seqs)
 	if err != nil {
-		return Change{}, err
+		return err
 	}
 
 	// The order matters. What the page contains leaves the gaps before one
 	// can close. The proof's horizon goes to the gaps that were asked for,
 	// and not to those that this page makes: it may be older than they are.
-	c := Change{Filled: int64(below)}
 	s.fill(p.Seqs[:below])
 	s.prove(p.Proof.horizon)
-	c.Noticed = s.advance(p.Seqs[below:])
-	c.Closed = s.close(covered(p), p.Proof.ended)
+	s.advance(p.Seqs[below:])
+	s.close(covered(p), p.Proof.ended)
 	s.hush(covered(p), p.Proof)
 	s.changed()
-	return c, nil
+	return nil
 }
 
 // covered returns the seq up to which the read has looked at everything that
@@ -264,7 +249,7 @@ func (s *Set) fill(seqs []int64) {
 
 // prove gives horizon to all the gaps that have none.
 func (s *Set) prove(horizon uint64) {
-	if horizon == 0 || !s.Unproven() {
+	if horizon == 0 || !s.unproven() {
 		return
 	}
 	first := sort.Search(len(s.gaps), func(i int) bool { return s.gaps[i].horizon == unproven })
@@ -276,30 +261,32 @@ func (s *Set) prove(horizon uint64) {
 	}
 }
 
+// unproven reports whether there are gaps without a horizon.
+func (s *Set) unproven() bool {
+	n := len(s.gaps)
+	return n > 0 && s.gaps[n-1].horizon == unproven
+}
+
 // advance moves the hint to the last of seqs, all of which lie above it. What is
 // skipped becomes gaps.
-func (s *Set) advance(seqs []int64) (noticed int64) {
+func (s *Set) advance(seqs []int64) {
 	for _, seq := range seqs {
-		if n := seq - s.hint - 1; n > 0 {
+		if seq-1 > s.hint {
 			s.gaps = append(s.gaps, gap{Range{s.hint + 1, seq - 1}, unproven})
-			noticed += n
 		}
 		s.hint = seq
 	}
-	return noticed
 }
 
 // close removes the gaps that lie at or below covered and whose horizon ended
 // has reached.
-func (s *Set) close(covered int64, ended uint64) (closed int64) {
+func (s *Set) close(covered int64, ended uint64) {
 	if s.quiet > 0 {
-		return 0 // a transaction below the first gap's horizon runs
+		return // a transaction below the first gap's horizon runs
 	}
 	n := 0
 	for n < len(s.gaps) && s.gaps[n].horizon <= ended && s.gaps[n].Hi <= covered {
-		closed += s.gaps[n].Hi - s.gaps[n].Lo + 1
 		n++
 	}
 	s.gaps = slices.Delete(s.gaps, 0, n)
-	return closed
 }

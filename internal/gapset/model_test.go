@@ -11,12 +11,10 @@ type naive struct {
 	open map[int64]uint64 // 0: unproven
 }
 
-func (n *naive) observe(p Page) Change {
-	var c Change
+func (n *naive) observe(p Page) {
 	for _, seq := range p.Seqs {
 		if seq <= n.hint {
 			delete(n.open, seq)
-			c.Filled++
 		}
 	}
 	var highest uint64
@@ -34,7 +32,6 @@ func (n *naive) observe(p Page) Change {
 		}
 		for skipped := n.hint + 1; skipped < seq; skipped++ {
 			n.open[skipped] = 0
-			c.Noticed++
 		}
 		n.hint = seq
 	}
@@ -45,10 +42,8 @@ func (n *naive) observe(p Page) Change {
 		}
 		if covered && h <= p.Proof.ended {
 			delete(n.open, seq)
-			c.Closed++
 		}
 	}
-	return c
 }
 
 // FuzzSet compares a Set with the naive one. Three bytes make a page.
@@ -99,13 +94,9 @@ func FuzzSet(f *testing.F) {
 				page.Proof = Serial()
 			}
 
-			want := model.observe(page)
-			got, err := s.Observe(q, page)
-			if err != nil {
+			model.observe(page)
+			if err := s.Observe(q, page); err != nil {
 				t.Fatal(err)
-			}
-			if got != want {
-				t.Fatalf("Observe(%+v) = %+v, want %+v", page, got, want)
 			}
 			checkInvariants(t, &s)
 			if s.Hint() != model.hint || size(&s) != int64(len(model.open)) {

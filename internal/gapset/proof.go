@@ -31,8 +31,7 @@ type Proof struct {
 // drawn is above every xid that had been assigned when the question was asked,
 // and zero if no such number is known: an xid that was drawn after the question
 // (before the read, by it, or behind it), or the one that is to be drawn next,
-// as it was read after the question. Where it has to be drawn, that is worth
-// while only when [Set.Unproven] says so. pg_snapshot_xmax will not do, see the
+// as it was read after the question. pg_snapshot_xmax will not do, see the
 // package's documentation.
 func XID(xmin, drawn uint64) Proof {
 	return Proof{horizon: drawn, ended: xmin}

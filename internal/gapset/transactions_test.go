@@ -174,7 +174,7 @@ func runTransactions(t *testing.T, input []byte, backend string) {
 		q := s.Ask()
 		var drawn uint64
 		draw := func() {
-			if s.Unproven() && drawn == 0 {
+			if s.unproven() && drawn == 0 {
 				drawn = db.drawXID() // of a transaction that ends at once
 				db.lastEnded = max(db.lastEnded, drawn)
 			}
@@ -203,7 +203,7 @@ func runTransactions(t *testing.T, input []byte, backend string) {
 		for _, b := range between[split:] {
 			step(b)
 		}
-		if _, err := s.Observe(q, page); err != nil {
+		if err := s.Observe(q, page); err != nil {
 			t.Fatal(err)
 		}
 		checkInvariants(t, &s)
