@@ -22,6 +22,7 @@ type leadership struct {
 	sender Sender
 	flight *flight
 	spans  *spans
+	began  time.Time
 
 	// passLimit bounds the last pass.
 	passLimit time.Duration
@@ -48,7 +49,7 @@ func (r *Relay) acquire(ctx context.Context) (*leadership, error) {
 	if err != nil || k == nil {
 		return nil, err
 	}
-	l := &leadership{relay: r, cfg: &r.cfg, store: r.store, keeper: k, flight: newFlight(), spans: newSpans(r.cfg.Tracer), passLimit: r.cfg.StopLimit}
+	l := &leadership{relay: r, cfg: &r.cfg, store: r.store, keeper: k, flight: newFlight(), spans: newSpans(r.cfg.Tracer), began: time.Now(), passLimit: r.cfg.StopLimit}
 	l.gaps.Reset(k.current().DoneTo)
 	l.sender, err = r.cfg.NewSender(k.identity(), reportTo{l.flight, l.spans, r.cfg.Observer})
 	if err != nil {

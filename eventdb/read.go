@@ -234,7 +234,9 @@ func (l *leadership) observe(q gapset.Question, page eventmodels.OutboxPage, com
 	case eventmodels.ProofSerial:
 		proof = gapset.Serial()
 	default:
-		proof = gapset.Clock(time.Now(), l.cfg.GapPatience)
+		// Not the wall clock's time: set forward, it would close gaps that somebody
+		// may still fill.
+		proof = gapset.Clock(l.began.Add(time.Since(l.began)), l.cfg.GapPatience)
 	}
 	return l.gaps.Observe(q, gapset.Page{Seqs: l.seqs, Complete: complete, Ended: page.Ended, Proof: proof})
 }
