@@ -36,7 +36,7 @@ func (r *Reader) Next(ctx context.Context) ([]eventmodels.OutboxRow, error) {
 	if page.Proof == eventmodels.ProofXID {
 		proof = gapset.XID(page.Xmin, page.Drawn)
 	}
-	_, err = r.Gaps.Observe(q, gapset.Page{Seqs: SeqsOf(page.Rows), Complete: len(page.Rows) < r.Limit, Proof: proof})
+	err = r.Gaps.Observe(q, gapset.Page{Seqs: SeqsOf(page.Rows), Complete: len(page.Rows) < r.Limit, Proof: proof})
 	return page.Rows, err
 }
 
