@@ -10,6 +10,7 @@ import (
 type naive struct {
 	limits  Limits
 	records []*record // as fetched; those that were replaced are gone
+	last    int64     // was added, or is below the last truncation
 	commit  Position  // the last answer
 	end     Position
 }
@@ -39,22 +40,35 @@ func (n *naive) bytes() (sum int) {
 	return sum
 }
 
-func (n *naive) add(r *record) Added {
+func (n *naive) add(r *record) bool {
+	n.truncate(r.offset)
 	window := n.window()
-	rewound := len(n.records) > 0 && n.records[len(n.records)-1].offset >= r.offset
-	if !rewound && len(window) > 0 && (len(window) >= n.limits.Records || n.bytes()+r.bytes > n.limits.Bytes) {
-		return Held
+	if len(window) > 0 && (len(window) >= n.limits.Records || n.bytes()+r.bytes > n.limits.Bytes) {
+		return false
 	}
-	n.records = slices.DeleteFunc(n.records, func(old *record) bool { return old.offset >= r.offset })
 	n.records = append(n.records, r)
+	n.last = r.offset
 	if n.commit.Offset > r.offset {
 		n.commit = Position{Offset: r.offset, LeaderEpoch: -1}
 	}
 	n.end = Position{Offset: r.offset + 1, LeaderEpoch: r.leaderEpoch}
-	if rewound {
-		return Rewound
+	return true
+}
+
+func (n *naive) truncate(offset int64) bool {
+	if offset > n.last {
+		return false
 	}
-	return Accepted
+	n.records = slices.DeleteFunc(n.records, func(old *record) bool { return old.offset >= offset })
+	n.last = offset - 1
+	if n.commit.Offset > offset {
+		n.commit = Position{Offset: offset, LeaderEpoch: -1}
+	}
+	n.end = Position{Offset: offset, LeaderEpoch: -1}
+	if len(n.window()) == 0 {
+		n.end = n.commit
+	}
+	return true
 }
 
 func (n *naive) skip(next int64, leaderEpoch int32) {
@@ -92,6 +106,7 @@ func FuzzWindow(f *testing.F) {
 	f.Add([]byte{0, 10, 0, 20, 0, 0, 5, 1, 5, 0, 5, 0, 0, 0})
 	f.Add([]byte{0, 1, 0, 1, 0, 1, 5, 0, 3, 2, 0, 0, 5, 1, 5, 2, 5, 3, 4, 9})
 	f.Add([]byte{0, 1, 1, 1, 2, 1, 0, 1, 1, 1, 2, 1, 0, 1, 1, 1, 5, 0, 3, 7, 3, 4, 6, 1, 7, 7, 0, 0})
+	f.Add([]byte{0, 1, 0, 1, 0, 1, 5, 0, 0xc3, 3, 0xe3, 2, 4, 9, 0xe3, 9, 0, 0, 5, 0})
 	f.Add([]byte("sphinx of black quartz, judge my vow; and do it once again!!"))
 	f.Fuzz(func(t *testing.T, input []byte) {
 		limits := Limits{Records: 6, Bytes: 60}
@@ -99,7 +114,7 @@ func FuzzWindow(f *testing.F) {
 		start := func(epoch uint64) *naive {
 			w.Start(epoch)
 			none := Position{Offset: -1, LeaderEpoch: -1}
-			return &naive{limits: limits, commit: none, end: none}
+			return &naive{limits: limits, last: -1, commit: none, end: none}
 		}
 		model := start(1)
 		type handle struct {
@@ -118,13 +133,21 @@ func FuzzWindow(f *testing.F) {
 				if op%8 == 3 {
 					offset = max(offset-int64(arg%10), 0)
 				}
+				if op>>6 == 3 { // as it is read; Add does it otherwise
+					if got, want := w.Truncate(offset), model.truncate(offset); got != want {
+						t.Fatalf("Truncate(%d): %t, want %t", offset, got, want)
+					}
+				}
+				if op>>5 == 7 { // and nothing comes
+					break
+				}
 				r := &record{offset: offset, leaderEpoch: int32(op >> 3), bytes: int(arg >> 2)}
 				want := model.add(r)
 				slot, got := w.Add(r.offset, r.leaderEpoch, r.bytes)
 				if got != want {
-					t.Fatalf("Add(%d): %v, want %v", offset, got, want)
+					t.Fatalf("Add(%d): %t, want %t", offset, got, want)
 				}
-				if got != Held {
+				if got {
 					handles = append(handles, handle{slot, r})
 				}
 			case op%8 == 4:

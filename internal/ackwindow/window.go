@@ -28,10 +28,10 @@
 // ignores it.
 //
 // When an offset is fetched that lies below what has been fetched already, the
-// records from there on have been replaced by others: they leave the window,
-// and their slots are worth nothing from then on. The records below that offset
-// have not been replaced. Those of them that are not done remain in front, as
-// otherwise the next commit would pass them.
+// records from there on have been replaced by others: [Window.Truncate] takes
+// them out of the window, and their slots are worth nothing from then on. The
+// records below that offset have not been replaced. Those of them that are not
+// done remain in front, as otherwise the next commit would pass them.
 //
 // The package has no goroutine, clock, network or logger. A Window must not be
 // used by several goroutines at once: its owner has a lock, which is the one
@@ -73,33 +73,6 @@ type Position struct {
 	epoch uint64 // of the assignment
 }
 
-// Added says what has become of a record.
-type Added int
-
-const (
-	// Held: the window is full. The record has no slot, the partition waits.
-	Held Added = iota
-	// Accepted: the record has a slot.
-	Accepted
-	// Rewound: the record has a slot. It is not above the one that was added
-	// last, and those from its offset on that were in the window have lost
-	// their slots.
-	Rewound
-)
-
-func (a Added) String() string {
-	switch a {
-	case Held:
-		return "held"
-	case Accepted:
-		return "accepted"
-	case Rewound:
-		return "rewound"
-	default:
-		return "unknown"
-	}
-}
-
 // An entry is a record in the window.
 type entry struct {
 	offset int64
@@ -116,9 +89,9 @@ type Window struct {
 	// epoch of the assignment, see Start.
 	epoch uint64
 
-	// fetch counts the rewinds, from 1. Entries that a rewind has dropped
-	// and those that come in their place have the same number in the window
-	// but another fetch.
+	// fetch counts the truncations, from 1. Entries that a truncation has
+	// dropped and those that come in their place have the same number in the
+	// window but another fetch.
 	fetch uint32
 
 	// ring holds the entries with the numbers head to tail-1, entry n at n
@@ -131,12 +104,13 @@ type Window struct {
 	// bytes of the entries that are not done.
 	bytes int
 
-	// last is the offset that was added last, noOffset if none was. It is
-	// that of the newest entry, if there is one.
+	// last is the offset that was added last, or the one below the last
+	// truncation; noOffset if there was neither. No entry is above it.
 	last int64
 
 	// end is behind everything that was fetched: above last, and where Skip
-	// has put it. Its Offset is noOffset while nothing was fetched.
+	// has put it; commit, if a truncation has left no entry. Its Offset is
+	// noOffset while nothing was fetched.
 	end Position
 
 	// commit is the position that may be committed: everything before it is
@@ -200,23 +174,20 @@ func (w *Window) Oldest() (offset int64, ok bool) {
 }
 
 // Add puts the record that was fetched next at the window's end. bytes is what
-// the record takes of Limits.Bytes.
+// the record takes of Limits.Bytes. If its offset is not above the one that was
+// added last, the window is truncated there first.
 //
-// The record is Held if the window is full; there may be room for it after the
-// next Done. A window in which everything is done is never full, and neither is
-// one for a record that rewinds it.
-func (w *Window) Add(offset int64, leaderEpoch int32, bytes int) (Slot, Added) {
+// Not ok means that the window is full: the record has no slot, and there may be
+// room for it after the next Done. A window in which everything is done is never
+// full.
+func (w *Window) Add(offset int64, leaderEpoch int32, bytes int) (s Slot, ok bool) {
 	bytes = min(max(bytes, 0), math.MaxInt32)
-	added := Accepted
-	if offset <= w.last {
-		added = Rewound
-		w.drop(offset) // the newest entry at least, if there is one: there is room
-		w.fetch++
-	} else if w.full(bytes) {
-		return Slot{}, Held
+	w.Truncate(offset)
+	if w.full(bytes) {
+		return Slot{}, false
 	}
 	w.last = offset
-	if w.commit.Offset > offset {
+	if w.commit.Offset > offset { // Skip has gone too far
 		w.commit = w.position(offset, noLeaderEpoch)
 	}
 	w.end = w.position(offset+1, leaderEpoch)
@@ -226,7 +197,27 @@ func (w *Window) Add(offset int64, leaderEpoch int32, bytes int) (Slot, Added) {
 	w.tail++
 	*w.at(n) = entry{offset: offset, bytes: int32(bytes), epoch: leaderEpoch, fetch: w.fetch}
 	w.bytes += bytes
-	return Slot{epoch: w.epoch, fetch: w.fetch, n: n}, added
+	return Slot{epoch: w.epoch, fetch: w.fetch, n: n}, true
+}
+
+// Truncate notes that what was added from an offset on has been replaced: these
+// records leave the window, and their slots are worth nothing. It reports false
+// if nothing was added there, and changes nothing then.
+func (w *Window) Truncate(offset int64) (truncated bool) {
+	if offset > w.last {
+		return false
+	}
+	w.drop(offset)
+	w.fetch++
+	w.last = offset - 1
+	if w.commit.Offset > offset {
+		w.commit = w.position(offset, noLeaderEpoch)
+	}
+	w.end = w.commit
+	if w.head < w.tail {
+		w.end = w.position(offset, noLeaderEpoch)
+	}
+	return true
 }
 
 // Skip notes that nothing will be added below the offset next: what lay between

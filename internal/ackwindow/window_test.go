@@ -8,9 +8,21 @@ import (
 
 func add(t *testing.T, w *Window, offset int64) Slot {
 	t.Helper()
-	s, added := w.Add(offset, 1, 10)
-	if added != Accepted {
-		t.Fatalf("Add(%d): %v", offset, added)
+	return wantRoom(t, w, offset, 10)
+}
+
+func wantFull(t *testing.T, w *Window, offset int64, bytes int) {
+	t.Helper()
+	if s, ok := w.Add(offset, 1, bytes); ok || s != (Slot{}) {
+		t.Fatalf("there is room for offset %d: %+v", offset, s)
+	}
+}
+
+func wantRoom(t *testing.T, w *Window, offset int64, bytes int) Slot {
+	t.Helper()
+	s, ok := w.Add(offset, 1, bytes)
+	if !ok {
+		t.Fatalf("no room for offset %d", offset)
 	}
 	return s
 }
@@ -117,50 +129,32 @@ func TestLimits(t *testing.T) {
 		w := New(Limits{Records: 3})
 		s1, s2 := add(t, w, 1), add(t, w, 2)
 		add(t, w, 3)
-		if s, added := w.Add(4, 1, 10); added != Held || s != (Slot{}) {
-			t.Fatal(s, added)
-		}
+		wantFull(t, w, 4, 10)
 		w.Done(s2) // the span is what counts
-		if _, added := w.Add(4, 1, 10); added != Held {
-			t.Fatal(added)
-		}
+		wantFull(t, w, 4, 10)
 		w.Done(s1)
 		add(t, w, 4)
 		add(t, w, 5)
-		if _, added := w.Add(6, 1, 10); added != Held {
-			t.Fatal(added)
-		}
+		wantFull(t, w, 6, 10)
 	})
 	t.Run("bytes", func(t *testing.T) {
 		w := New(Limits{Bytes: 25})
 		add(t, w, 1)
 		s2 := add(t, w, 2)
-		if _, added := w.Add(3, 1, 6); added != Held {
-			t.Fatal(added)
-		}
-		if _, added := w.Add(3, 1, 5); added != Accepted {
-			t.Fatal(added)
-		}
-		if _, added := w.Add(4, 1, 1); added != Held {
-			t.Fatal(added)
-		}
+		wantFull(t, w, 3, 6)
+		wantRoom(t, w, 3, 5)
+		wantFull(t, w, 4, 1)
 		w.Done(s2) // what is done is held no more
-		if _, added := w.Add(4, 1, 10); added != Accepted {
-			t.Fatal(added)
-		}
+		wantRoom(t, w, 4, 10)
 	})
 	t.Run("oversized", func(t *testing.T) {
 		w := New(Limits{Bytes: 25})
-		s, added := w.Add(1, 1, math.MaxInt)
-		if added != Accepted {
-			t.Fatal(added)
-		}
-		if _, added := w.Add(2, 1, 0); added != Held {
-			t.Fatal(added)
-		}
+		s := wantRoom(t, w, 1, math.MaxInt)
+		wantFull(t, w, 2, 0)
 		w.Done(s)
-		if _, added := w.Add(2, 1, 100); added != Accepted || w.Bytes() != 100 {
-			t.Fatal(added, w.Bytes())
+		wantRoom(t, w, 2, 100)
+		if w.Bytes() != 100 {
+			t.Fatal(w.Bytes())
 		}
 	})
 	t.Run("defaults", func(t *testing.T) {
@@ -168,16 +162,10 @@ func TestLimits(t *testing.T) {
 		for i := range int64(DefaultRecords) {
 			add(t, w, i)
 		}
-		if _, added := w.Add(DefaultRecords, 1, 1); added != Held {
-			t.Fatal(added)
-		}
+		wantFull(t, w, DefaultRecords, 1)
 		w.Start(1)
-		if _, added := w.Add(1, 1, DefaultBytes); added != Accepted {
-			t.Fatal(added)
-		}
-		if _, added := w.Add(2, 1, 1); added != Held {
-			t.Fatal(added)
-		}
+		wantRoom(t, w, 1, DefaultBytes)
+		wantFull(t, w, 2, 1)
 	})
 }
 
@@ -216,56 +204,61 @@ func TestAssignmentIsOver(t *testing.T) {
 	}
 }
 
-func TestRewind(t *testing.T) {
+func TestTruncate(t *testing.T) {
 	w := New(Limits{Records: 4, Bytes: 40})
 	s5, s6, s7, s8 := add(t, w, 5), add(t, w, 6), add(t, w, 7), add(t, w, 8)
 	w.Done(s7)
+	if w.Truncate(9) || !w.Holds(s8) {
+		t.Error("nothing was added there")
+	}
 
-	// The window is full, and still takes what takes the place of others.
-	n7, added := w.Add(7, 2, 30)
-	if added != Rewound || w.Len() != 3 || w.Bytes() != 50 {
-		t.Fatalf("%v, Len %d, Bytes %d", added, w.Len(), w.Bytes())
+	// There is room for what takes the place of others.
+	wantFull(t, w, 9, 10)
+	if !w.Truncate(7) || w.Len() != 2 || w.Bytes() != 20 {
+		t.Fatalf("Len %d, Bytes %d", w.Len(), w.Bytes())
 	}
-	if w.Holds(s7) || w.Holds(s8) || w.Done(s8) {
-		t.Error("slots of what has been replaced")
+	if w.Holds(s7) || w.Holds(s8) || w.Done(s8) || !w.Holds(s5) || !w.Holds(s6) {
+		t.Error("slots of what has been replaced, and of what has not")
 	}
-	if _, added := w.Add(8, 2, 10); added != Held {
-		t.Fatal(added)
-	}
+	n7 := wantRoom(t, w, 7, 20)
+	wantFull(t, w, 8, 10)
 	// What lies below has not been replaced, and is not passed.
 	w.Done(n7)
 	wantNoCommit(t, w)
-	n8, added := w.Add(8, 2, 10)
-	if added != Accepted {
-		t.Fatal(added)
-	}
+	n8, _ := w.Add(8, 2, 10)
 	w.Done(s6)
 	wantNoCommit(t, w)
 	w.Done(s5)
-	wantCommit(t, w, 8, 2)
+	wantCommit(t, w, 8, 1)
 	if w.Done(s8) || !w.Done(n8) {
 		t.Error("the slots of offset 8")
 	}
 	wantCommit(t, w, 9, 2)
 
-	// Below what may be committed.
+	// Below what may be committed; Add truncates, too.
 	p, _ := w.Commit()
 	w.Committed(p)
-	n3, added := w.Add(3, 2, 10)
-	if added != Rewound {
-		t.Fatal(added)
-	}
+	n3 := add(t, w, 3)
 	wantCommit(t, w, 3, -1)
 	if !w.Dirty() {
 		t.Error("the group's offset lies too far ahead")
 	}
 	n4 := add(t, w, 4)
-	n3b, added := w.Add(3, 3, 10)
-	if added != Rewound || w.Done(n3) || w.Done(n4) {
-		t.Error("everything has been replaced", added)
+	n3b, _ := w.Add(3, 3, 10)
+	if w.Done(n3) || w.Done(n4) {
+		t.Error("everything has been replaced")
 	}
 	w.Done(n3b)
 	wantCommit(t, w, 4, 3)
+
+	// Nothing is left, and nothing comes but a marker.
+	n5 := add(t, w, 5)
+	if !w.Truncate(4) || w.Len() != 0 || w.Bytes() != 0 || w.Done(n5) {
+		t.Errorf("Len %d, Bytes %d", w.Len(), w.Bytes())
+	}
+	wantCommit(t, w, 4, 3)
+	w.Skip(5, 4)
+	wantCommit(t, w, 5, 4)
 }
 
 // A Skip that went too far (past records that are added later) loses nothing.
@@ -284,12 +277,6 @@ func TestSkipTooFar(t *testing.T) {
 	wantCommit(t, w, 8, -1)
 	w.Done(s8)
 	wantCommit(t, w, 9, 1)
-}
-
-func TestAddedString(t *testing.T) {
-	if got := fmt.Sprint(Held, Accepted, Rewound, Added(9)); got != "held accepted rewound unknown" {
-		t.Error(got)
-	}
 }
 
 func TestAllocations(t *testing.T) {

@@ -3,7 +3,6 @@ package delivery
 import (
 	"time"
 
-	"github.com/seed46dd6f11/events/internal/ackwindow"
 	"github.com/seed46dd6f11/events/internal/kafka"
 )
 
@@ -35,8 +34,7 @@ func (s *scheduler) feedPartition(p *partition, f *kafka.Fetched, now time.Time)
 		if before == 0 {
 			p.progress = now
 		}
-		// After a truncation the log is read again from an earlier offset.
-		p.backlog.truncate(f.Records[0].Offset)
+		s.truncate(p, f.Records[0].Offset)
 		p.backlog.add(f.Records, now)
 		s.flow.changed(p, p.backlog.len()-before)
 	}
@@ -47,6 +45,17 @@ func (s *scheduler) feedPartition(p *partition, f *kafka.Fetched, now time.Time)
 	}
 	s.enterLine(p)
 	s.flow.grew(p, &s.limits)
+}
+
+// truncate forgets what was fetched from an offset on, if there was something:
+// after a truncation the log is read again from an earlier offset. That is not
+// left to the admission, since one of these records may be the reason that
+// nothing is admitted.
+func (s *scheduler) truncate(p *partition, from int64) {
+	p.backlog.truncate(from)
+	if p.window.Truncate(from) {
+		s.remove(func(d *delivery) bool { return d.event.p == p && !p.window.Holds(d.event.slot) })
+	}
 }
 
 // passed notes that everything that was polled of the partition was admitted:
@@ -116,13 +125,10 @@ func (s *scheduler) admit(t *topic, now time.Time) (admitted bool) {
 func (s *scheduler) admitFirst(p *partition, now time.Time) bool {
 	record, polled := p.backlog.first()
 	size := sizeOf(record)
-	slot, added := p.window.Add(record.Offset, record.LeaderEpoch, size)
-	if added == ackwindow.Held {
+	slot, ok := p.window.Add(record.Offset, record.LeaderEpoch, size)
+	if !ok {
 		s.press(p, now)
 		return false
-	}
-	if added == ackwindow.Rewound {
-		s.remove(func(d *delivery) bool { return d.event.p == p && !p.window.Holds(d.event.slot) })
 	}
 	p.full = false
 	p.backlog.drop(size)

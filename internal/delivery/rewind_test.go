@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,10 +12,11 @@ import (
 )
 
 // Truncations meet whatever there is: lanes, batches that are taken apart,
-// paused handlers, servers that are away, letters on their way. Nothing is
-// forgotten by that, and the counts stay right.
+// paused handlers, servers that are away, letters on their way, and (every
+// third seed) events that block their partition. Nothing is forgotten by that,
+// and the counts stay right.
 func TestRewindsForgetNothing(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(30) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			bubble(t, func(t *testing.T) { rewindAtRandom(t, seed) })
 		})
@@ -25,6 +27,10 @@ func rewindAtRandom(t *testing.T, seed uint64) {
 	f := newFixture(t)
 	rnd := rand.New(rand.NewPCG(seed, 0)) // guarded by f.mu
 	calm := false                         // guarded by f.mu
+	onFailure := eventmodels.OnFailureDiscard
+	if seed%3 == 2 {
+		onFailure = eventmodels.OnFailureBlock
+	}
 	dice := func(n int) int {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -43,7 +49,7 @@ func rewindAtRandom(t *testing.T, seed uint64) {
 		}
 		return errs
 	}
-	outcome := func(ms []*eventmodels.Message) error {
+	outcome := func(ms []*eventmodels.Message, blocks bool) error {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if calm {
@@ -56,7 +62,9 @@ func rewindAtRandom(t *testing.T, seed uint64) {
 			case 1:
 				return errConflict
 			case 2, 3:
-				return eventmodels.SetErrorHandling(errTest, eventmodels.DoNotRetry)
+				if !blocks { // it would for ever
+					return eventmodels.SetErrorHandling(errTest, eventmodels.DoNotRetry)
+				}
 			case 4, 5:
 				return errTest
 			}
@@ -74,10 +82,10 @@ func rewindAtRandom(t *testing.T, seed uint64) {
 	for i, ordering := range []Ordering{Unordered, ByKey, ByPartition} {
 		h, _ := f.handleBatch(fmt.Sprint("h", i), "orders", 6, func(_ context.Context, ms []*eventmodels.Message) error {
 			time.Sleep(time.Duration(dice(100)) * time.Millisecond)
-			return outcome(ms)
+			return outcome(ms, i == 2 && onFailure == eventmodels.OnFailureBlock)
 		})
 		h.Ordering, h.Concurrency, h.Atomic = ordering, 2, i == 1
-		h.OnFailure = []eventmodels.OnFailure{eventmodels.OnFailureDiscard, eventmodels.OnFailureSave, eventmodels.OnFailureDiscard}[i]
+		h.OnFailure = []eventmodels.OnFailure{eventmodels.OnFailureDiscard, eventmodels.OnFailureSave, onFailure}[i]
 	}
 	zero, one := at("orders", 0), at("orders", 1)
 	f.produce(zero, 300)
@@ -134,4 +142,46 @@ func rewindAtRandom(t *testing.T, seed uint64) {
 		}
 	}
 	f.stop()
+}
+
+// A partition that is blocked by an event goes on when its log is truncated
+// below it: the event is in the log no more, and another may have its place.
+func TestTruncationFreesABlockedPartition(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		noRetry bool
+		reason  BlockReason
+	}{
+		{"retrying", false, BlockRetrying},
+		{"stuck", true, BlockStuck},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := newFixture(t)
+				var truncated atomic.Bool
+				h := f.handle("h", "orders", func(_ context.Context, m *eventmodels.Message) error {
+					if m.Offset == 5 && (!truncated.Load() || m.Attempt > 1) { // the first one of offset 5 never succeeds
+						return errTest
+					}
+					return nil
+				})
+				h.OnFailure, h.NoRetry = eventmodels.OnFailureBlock, test.noRetry
+				tp := at("orders", 0)
+				f.produce(tp, 10)
+				f.start(tp)
+				f.settle(time.Minute)
+				if b := f.engine.Blocked(); len(b) != 1 || b[0].Reason != test.reason || b[0].Offset != 5 {
+					t.Fatalf("blocked: %+v", b)
+				}
+				truncated.Store(true)
+				f.seek(tp, 4)
+				f.settle(time.Minute)
+				if b := f.engine.Blocked(); len(b) != 0 {
+					t.Errorf("blocked: %+v", b)
+				}
+				f.wantCommitted(tp, 10)
+				f.stop()
+			})
+		})
+	}
 }
