@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed46dd6f11/events/eventmodels"
@@ -153,6 +154,49 @@ func TestWriterSendsOnce(t *testing.T) {
 	if log.produced != 2 || len(log.records) != 2 || len(w.flights) != 0 {
 		t.Errorf("%d records were produced, %d are in flight", log.produced, len(w.flights))
 	}
+}
+
+// After an outage, however long, what has arrived waits for the call that asks
+// for it, and is not sent again; what nobody asks for is forgotten.
+func TestWriterSendsOnceAfterAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &storedLog{}
+		w, _ := newTestWriter(t, log)
+		release := make(chan struct{})
+		log.produce = func(_ context.Context, r *kafka.Record) error {
+			if string(r.Key) == "slow" {
+				<-release
+			}
+			return nil
+		}
+		var slow []*delivery.Outgoing
+		for offset := range int64(3) {
+			slow = append(slow, failed(&kafka.Record{Topic: "p.orders", Offset: offset, Key: []byte("slow")}, "h", errOften))
+		}
+		sink := func(out ...*delivery.Outgoing) []error {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			return w.Sink(ctx, out)
+		}
+		sink(slow...)
+		time.Sleep(time.Hour)
+		close(release)
+		synctest.Wait()
+		for _, o := range slow[:2] { // one after the other, as their turns to be handed over again come
+			if errs := sink(o); errs[0] != nil {
+				t.Error(errs)
+			}
+			time.Sleep(5 * time.Second)
+		}
+		if log.produced != 3 || len(w.flights) != 1 {
+			t.Errorf("%d records were produced, %d are in flight", log.produced, len(w.flights))
+		}
+		time.Sleep(2 * time.Minute)
+		sink(failed(&kafka.Record{Topic: "p.orders", Offset: 9}, "h", errOften))
+		if len(w.flights) != 0 {
+			t.Errorf("%d are in flight", len(w.flights))
+		}
+	})
 }
 
 // A letter that is too large is tried with less text; one that never fits, or

@@ -84,14 +84,14 @@ type flightKey struct {
 	handler string
 }
 
-// flight is a record that is on its way. page and started are the writer's, err
-// is written before done is closed.
+// flight is a record that is on its way. page is the writer's; offset, err and
+// landed, when it was over, are written before done is closed.
 type flight struct {
-	page    *page
-	started time.Time
-	done    chan struct{}
-	offset  int64
-	err     error
+	page   *page
+	done   chan struct{}
+	offset int64
+	err    error
+	landed time.Time
 }
 
 type counted struct {
@@ -158,9 +158,9 @@ func (w *Writer) Sink(ctx context.Context, out []*delivery.Outgoing) []error {
 
 // launch writes a record, with less of the error's text if it is too large.
 func (w *Writer) launch(p *page) *flight {
-	f := &flight{page: p, started: time.Now(), done: make(chan struct{})}
+	f := &flight{page: p, done: make(chan struct{})}
 	w.flying.Go(func() {
-		defer close(f.done)
+		defer func() { f.landed = time.Now(); close(f.done) }()
 		span := w.cfg.Tracer.Forward(string(p.place.Topic), p.event.Headers)
 		defer func() { span.End(f.err) }()
 		for _, text := range []int{fullText, shortText, noText} {
@@ -213,14 +213,15 @@ func (w *Writer) land(ctx context.Context, key flightKey, f *flight) error {
 	return nil
 }
 
-// tidy forgets what has arrived when nobody asked any more: its epoch has
-// ended.
+// tidy forgets what has landed and nobody has asked for in a long time: its
+// epoch has ended. Whose has not asks every few seconds (delivery.Limits.Resend),
+// also for what was on its way for hours.
 func (w *Writer) tidy() {
 	const long = time.Minute
 	for key, f := range w.flights {
 		select {
 		case <-f.done:
-			if time.Since(f.started) > long {
+			if time.Since(f.landed) > long {
 				delete(w.flights, key)
 			}
 		default:
