@@ -168,8 +168,8 @@ func FuzzWindow(f *testing.F) {
 			}
 
 			window := model.window()
-			if w.Len() != len(window) || w.Bytes() != model.bytes() {
-				t.Fatalf("Len %d, Bytes %d; want %d and %d", w.Len(), w.Bytes(), len(window), model.bytes())
+			if w.Len() != len(window) || w.bytes != model.bytes() {
+				t.Fatalf("Len %d, Bytes %d; want %d and %d", w.Len(), w.bytes, len(window), model.bytes())
 			}
 			oldest, ok := w.Oldest()
 			if ok != (len(window) > 0) || ok && oldest != window[0].offset {

@@ -155,15 +155,9 @@ func (w *Window) Start(epoch uint64) {
 	w.committed = noOffset
 }
 
-// Epoch returns the epoch of the assignment.
-func (w *Window) Epoch() uint64 { return w.epoch }
-
 // Len returns the number of records in the window: the span from the oldest one
 // that is not done to the newest. If it is 0, everything is done.
 func (w *Window) Len() int { return int(w.tail - w.head) }
-
-// Bytes returns the size of the records that are not done.
-func (w *Window) Bytes() int { return w.bytes }
 
 // Oldest returns the offset of the oldest record that is not done.
 func (w *Window) Oldest() (offset int64, ok bool) {

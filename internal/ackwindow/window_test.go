@@ -53,8 +53,8 @@ func TestCommitIsContiguous(t *testing.T) {
 		t.Error("advanced over 17")
 	}
 	wantNoCommit(t, w)
-	if offset, ok := w.Oldest(); offset != 17 || !ok || w.Len() != 3 || w.Bytes() != 20 {
-		t.Errorf("Oldest %d, %t; Len %d; Bytes %d", offset, ok, w.Len(), w.Bytes())
+	if offset, ok := w.Oldest(); offset != 17 || !ok || w.Len() != 3 || w.bytes != 20 {
+		t.Errorf("Oldest %d, %t; Len %d; Bytes %d", offset, ok, w.Len(), w.bytes)
 	}
 	if !w.Done(s17) {
 		t.Error("not advanced")
@@ -67,8 +67,8 @@ func TestCommitIsContiguous(t *testing.T) {
 		t.Error("not advanced")
 	}
 	wantCommit(t, w, 21, 4)
-	if _, ok := w.Oldest(); ok || w.Len() != 0 || w.Bytes() != 0 {
-		t.Errorf("the window is not empty: Len %d, Bytes %d", w.Len(), w.Bytes())
+	if _, ok := w.Oldest(); ok || w.Len() != 0 || w.bytes != 0 {
+		t.Errorf("the window is not empty: Len %d, Bytes %d", w.Len(), w.bytes)
 	}
 }
 
@@ -153,8 +153,8 @@ func TestLimits(t *testing.T) {
 		wantFull(t, w, 2, 0)
 		w.Done(s)
 		wantRoom(t, w, 2, 100)
-		if w.Bytes() != 100 {
-			t.Fatal(w.Bytes())
+		if w.bytes != 100 {
+			t.Fatal(w.bytes)
 		}
 	})
 	t.Run("defaults", func(t *testing.T) {
@@ -174,8 +174,8 @@ func TestAssignmentIsOver(t *testing.T) {
 	w.Start(1)
 	old := add(t, w, 5)
 	w.Start(2)
-	if w.Epoch() != 2 || w.Len() != 0 || w.Bytes() != 0 {
-		t.Fatalf("epoch %d, Len %d, Bytes %d", w.Epoch(), w.Len(), w.Bytes())
+	if w.epoch != 2 || w.Len() != 0 || w.bytes != 0 {
+		t.Fatalf("epoch %d, Len %d, Bytes %d", w.epoch, w.Len(), w.bytes)
 	}
 	s := add(t, w, 5)
 	if w.Holds(old) || w.Done(old) {
@@ -214,8 +214,8 @@ func TestTruncate(t *testing.T) {
 
 	// There is room for what takes the place of others.
 	wantFull(t, w, 9, 10)
-	if !w.Truncate(7) || w.Len() != 2 || w.Bytes() != 20 {
-		t.Fatalf("Len %d, Bytes %d", w.Len(), w.Bytes())
+	if !w.Truncate(7) || w.Len() != 2 || w.bytes != 20 {
+		t.Fatalf("Len %d, Bytes %d", w.Len(), w.bytes)
 	}
 	if w.Holds(s7) || w.Holds(s8) || w.Done(s8) || !w.Holds(s5) || !w.Holds(s6) {
 		t.Error("slots of what has been replaced, and of what has not")
@@ -253,8 +253,8 @@ func TestTruncate(t *testing.T) {
 
 	// Nothing is left, and nothing comes but a marker.
 	n5 := add(t, w, 5)
-	if !w.Truncate(4) || w.Len() != 0 || w.Bytes() != 0 || w.Done(n5) {
-		t.Errorf("Len %d, Bytes %d", w.Len(), w.Bytes())
+	if !w.Truncate(4) || w.Len() != 0 || w.bytes != 0 || w.Done(n5) {
+		t.Errorf("Len %d, Bytes %d", w.Len(), w.bytes)
 	}
 	wantCommit(t, w, 4, 3)
 	w.Skip(5, 4)

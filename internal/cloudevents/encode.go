@@ -1,6 +1,7 @@
 package cloudevents
 
 import (
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -79,7 +80,7 @@ func (w *Encoder) Encode(event eventmodels.ProducingEvent, d Defaults) (Encoded,
 	if key := event.GetKey(); key != "" {
 		e.Key = []byte(key)
 	}
-	source, eventType := orElse(attributes.Source, d.Source), orElse(attributes.Type, event.GetTopic())
+	source, eventType := cmp.Or(attributes.Source, d.Source), cmp.Or(attributes.Type, event.GetTopic())
 	first := len(w.headers)
 	w.headers = slices.Grow(w.headers, 8+len(own))
 	w.values = slices.Grow(w.values, max(len(e.ID), uuidText)+len(source)+len(specVersion)+len(eventType)+len(time.RFC3339Nano)+
@@ -91,7 +92,7 @@ func (w *Encoder) Encode(event eventmodels.ProducingEvent, d Defaults) (Encoded,
 		w.end(headerID)
 	}
 	w.add(headerSource, source)
-	w.add(headerSpecVersion, orElse(attributes.SpecVersion, specVersion))
+	w.add(headerSpecVersion, cmp.Or(attributes.SpecVersion, specVersion))
 	w.add(headerType, eventType)
 	w.values = at.UTC().AppendFormat(w.values, time.RFC3339Nano)
 	w.end(headerTime)
@@ -157,11 +158,4 @@ func isExtensionName(name string) bool {
 		}
 	}
 	return name != ""
-}
-
-func orElse(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
 }

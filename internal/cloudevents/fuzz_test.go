@@ -2,6 +2,7 @@ package cloudevents
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -84,9 +85,9 @@ func FuzzRoundTrip(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		id = orElse(id, d.ID.String())
-		source = orElse(source, d.Source)
-		kind = orElse(kind, "orders")
+		id = cmp.Or(id, d.ID.String())
+		source = cmp.Or(source, d.Source)
+		kind = cmp.Or(kind, "orders")
 		if m.Key != key || m.ID != id || m.Source != source || m.Type != kind || m.Subject != subject || m.DataSchema != schema || m.SpecVersion != "1.0" {
 			t.Fatalf("%+v", m)
 		}

@@ -7,8 +7,8 @@ import (
 	"github.com/seed46dd6f11/events/internal/mark"
 )
 
-// Of returns the letter's id: the handler's mark of an event. wireTopic is where
-// the message was fetched; m is nil if only the record is known.
+// idOf returns a letter's id: the handler's mark of the event, which was first
+// written at origin. m is nil if the event cannot be decoded.
 func idOf(h mark.Handler, m *eventmodels.Message, origin mark.Origin) eventmodels.Mark {
 	if m == nil || m.ID == "" {
 		return mark.OfOrigin(h, origin)

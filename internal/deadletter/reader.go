@@ -1,9 +1,9 @@
 package deadletter
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -32,10 +32,6 @@ type Handler struct {
 	Ran func(took time.Duration, err error)
 }
 
-// errNamesNone is the error of a run that has done nothing, with an error that
-// says that no event has failed.
-var errNamesNone = errors.New("the run was undone with an error that names no event")
-
 // failure is what the error of a run means for its event; nil for a success.
 func (h *Handler) failure(err error) error {
 	if err == nil {
@@ -43,7 +39,7 @@ func (h *Handler) failure(err error) error {
 	}
 	if failed, all := eventmodels.SplitBatchError(err, 1); all == nil { // of a batch handler
 		if err = failed[0]; err == nil && h.Atomic {
-			return errNamesNone
+			return delivery.ErrNamesNone
 		}
 	}
 	if errors.Is(err, eventmodels.ErrAlreadyProcessed) || eventmodels.GetErrorHandling(err) == eventmodels.IgnoreError {
@@ -93,7 +89,7 @@ func (r *Reader) Run(h *Handler) func(context.Context, []*eventmodels.Message) e
 		m, err := r.message(record, header, own)
 		if err == nil {
 			m.ConsumerGroup, m.HandlerName = h.Identity.Group, h.Identity.Name
-			m.BaseTopic = orElse(m.BaseTopic, h.Identity.BaseTopic)
+			m.BaseTopic = cmp.Or(m.BaseTopic, h.Identity.BaseTopic)
 			m.Attempt = header.Attempts + ms[0].Attempt
 			var took time.Duration
 			err = timed(func() error {
@@ -191,10 +187,10 @@ func (r *Reader) Letters(baseTopic, otherwise string, run func(context.Context, 
 		event.Timestamp = header.EventTime(record)
 		m, err := cloudevents.Decode(&event)
 		if err != nil {
-			return decodeError(err)
+			return err
 		}
 		m.Topic = ms[0].Topic
-		m.BaseTopic = orElse(orElse(baseTopic, header.Topic), otherwise)
+		m.BaseTopic = cmp.Or(baseTopic, header.Topic, otherwise)
 		m.ConsumerGroup, m.HandlerName, m.Attempt = ms[0].ConsumerGroup, ms[0].HandlerName, ms[0].Attempt
 		if header.Origin.Topic != "" {
 			ctx = withOrigin(ctx, mark.Origin{Topic: header.Origin.Topic, Partition: header.Origin.Partition, Offset: header.Origin.Offset, Timestamp: m.Timestamp})
@@ -220,7 +216,7 @@ func (r *Reader) message(record *kafka.Record, header letters.Header, own []kafk
 	event.Headers, event.Timestamp = own, header.EventTime(record)
 	m, err := cloudevents.Decode(&event)
 	if err != nil {
-		return nil, decodeError(err)
+		return nil, err
 	}
 	m.Topic = header.Topic
 	if header.Origin.Topic != "" {
@@ -228,13 +224,6 @@ func (r *Reader) message(record *kafka.Record, header letters.Header, own []kafk
 		m.Partition, m.Offset = header.Origin.Partition, header.Origin.Offset
 	}
 	return &m, nil
-}
-
-func decodeError(err error) error {
-	if errors.Is(err, eventmodels.ErrDecode) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", eventmodels.ErrDecode, err)
 }
 
 // concerns says whether a record is of this group and topic. Topics' names are
@@ -250,11 +239,4 @@ func runnable(header letters.Header) bool {
 
 func placeOf(r *kafka.Record) kafka.TopicPartition {
 	return kafka.TopicPartition{Topic: kafka.WireTopic(r.Topic), Partition: r.Partition}
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }

@@ -21,7 +21,7 @@
 //	pausing.go              handlers that nothing is started of
 //	sink.go postpone.go     deliveries that are done when something is written, or not run yet
 //	poller.go committer.go timekeeper.go prober.go worker.go    the goroutines
-//	observer.go report.go stats.go                          seeing it work
+//	observer.go report.go stats.go positions.go             seeing it work
 //
 // # Words
 //

@@ -118,8 +118,7 @@ type delivery struct {
 	started, deadline time.Time
 	// conflicts and aways in a row.
 	conflicts, aways int
-	failures         int // attempts that failed, counted or not
-	err              error
+	err              error // of the last attempt that had a verdict of its own
 	// firstFailed and lastFailed are when attempts ended that failed.
 	firstFailed, lastFailed time.Time
 	// note is what Run has handed over with ToSink.

@@ -1,8 +1,6 @@
 package delivery
 
-import (
-	"time"
-)
+import "time"
 
 // settled is what a verdict has brought about.
 type settled struct {
@@ -77,7 +75,6 @@ func (s *scheduler) record(d *delivery, v Verdict, err error, now time.Time) set
 		s.postpone(d, now.Add(v.Wait), now)
 		return settled{}
 	}
-	d.failures++
 	d.failedAt(now)
 	d.err = err
 	if v.Uncounted {

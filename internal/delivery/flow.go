@@ -18,7 +18,8 @@ type flow struct {
 	// over are partitions with a large backlog that are not paused; filtered
 	// when the poller looks.
 	over []*partition
-	// paused partitions, and those that have ended since they were paused.
+	// paused are the partitions that are paused at the source; resume those that
+	// have ended since they were, which may come back.
 	paused []*partition
 	resume []kafka.TopicPartition
 	// waiting is how many records are in the backlogs of partitions that are

@@ -1,8 +1,6 @@
 package delivery
 
-import (
-	"time"
-)
+import "time"
 
 // hold keeps a partition until the servers answer: nothing is admitted, and
 // what could start is parked.

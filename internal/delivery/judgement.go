@@ -7,9 +7,9 @@ import (
 	"github.com/seed46dd6f11/events/eventmodels"
 )
 
-// errNamesNone is the error of a run that was to do all or nothing, has done
-// nothing, and says that no event has failed.
-var errNamesNone = errors.New("the run was undone with an error that names no event")
+// ErrNamesNone is the error of a run that was to do all or nothing
+// (Handler.Atomic), has done nothing, and says that no event has failed.
+var ErrNamesNone = errors.New("the run was undone with an error that names no event")
 
 // A judgement is what has become of one of the deliveries that have run
 // together.
@@ -38,7 +38,7 @@ func (e *Engine) judgeAll(w *worker) {
 	}
 	failed, all := eventmodels.SplitBatchError(ended.err, len(w.ms))
 	if w.h.Atomic && ended.err != nil && all == nil && len(failed) == 0 {
-		all = errNamesNone
+		all = ErrNamesNone
 	}
 	alone := len(w.ms) == 1
 	// What fails after a partition has gone may fail because its context was
@@ -76,11 +76,8 @@ func (e *Engine) judgeAll(w *worker) {
 				d.alone = true
 			}
 		}
-		if j.stays() {
-			d.failures++
-			if j.err != nil {
-				d.failedAt(ended.ended)
-			}
+		if j.stays() && j.err != nil {
+			d.failedAt(ended.ended)
 		}
 		w.judged = append(w.judged, j)
 	}

@@ -41,8 +41,9 @@ func (o Ordering) String() string {
 // follow it. What has been out together and failed stays so in a group, or
 // goes back behind the first. So a lane is never in two runs, and nothing of it
 // runs before everything in front of it has its final verdict or is part of the
-// same run. The first one is out, as long as the partition is ours. (A handler that names events of a batch as failed, not exactly-once,
-// has done the others: those of the same lane have overtaken it by that.)
+// same run. The first one is out, as long as the partition is ours. (A handler
+// that is not exactly-once and names events of a batch as failed has done the
+// others: those of the same lane have overtaken it by that.)
 //
 // A lane is forgotten when it is empty. Guarded by the engine's lock.
 type lane struct {

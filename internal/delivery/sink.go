@@ -13,7 +13,8 @@ import (
 type Outgoing struct {
 	Handler *Handler
 	Record  *kafka.Record
-	// Message is the record's, nil if it cannot be decoded; group, handler and attempt are not set.
+	// Message is the record's, nil if it cannot be decoded; group, handler and
+	// attempt are not set.
 	Message *eventmodels.Message
 	// Err is why the handler has failed for good, in Attempts that count,
 	// from First (when the first one of all had failed) to Last. nil: Run has

@@ -21,16 +21,14 @@ type Cursor struct {
 // IsZero says that it is no place.
 func (c Cursor) IsZero() bool { return c == Cursor{} }
 
-func cursorOf(i Item) Cursor {
+// CursorOf is where a letter stands in the list.
+func CursorOf(i Item) Cursor {
 	offset := i.Failure
 	if offset == letters.NoRecord {
 		offset = i.Record
 	}
 	return Cursor{i.Order, i.Place, offset}
 }
-
-// CursorOf is where a letter stands in the list.
-func CursorOf(i Item) Cursor { return cursorOf(i) }
 
 // String is what ParseCursor reads: time/topic/partition/offset.
 func (c Cursor) String() string {

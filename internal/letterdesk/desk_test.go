@@ -51,7 +51,7 @@ func TestScan(t *testing.T) {
 
 		got := o.list(Query{})
 		if len(got) != n+3 || !slices.IsSortedFunc(got, func(a, b Item) int {
-			if cursorOf(a).before(cursorOf(b)) {
+			if CursorOf(a).before(CursorOf(b)) {
 				return -1
 			}
 			return 1
@@ -83,7 +83,7 @@ func TestScan(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				paged, after = append(paged, item), cursorOf(item)
+				paged, after = append(paged, item), CursorOf(item)
 				if page++; page == 301 {
 					break
 				}

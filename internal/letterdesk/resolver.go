@@ -182,7 +182,7 @@ func (r *resolver) finish() []Item {
 			lost = append(lost, item)
 		}
 	}
-	slices.SortFunc(lost, func(a, b Item) int { return -cmp.Compare(cursorOf(a).Offset, cursorOf(b).Offset) })
+	slices.SortFunc(lost, func(a, b Item) int { return -cmp.Compare(CursorOf(a).Offset, CursorOf(b).Offset) })
 	items := r.ready()
 	for _, item := range lost {
 		item.Order = item.Time

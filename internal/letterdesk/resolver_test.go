@@ -93,8 +93,8 @@ func FuzzResolver(f *testing.F) {
 		var got []place
 		for i, item := range items {
 			got = append(got, place{item.Record, item.Failure, item.State, item.Foreign})
-			if i > 0 && !cursorOf(items[i-1]).before(cursorOf(item)) {
-				t.Fatalf("%s stands before %s", cursorOf(items[i-1]), cursorOf(item))
+			if i > 0 && !CursorOf(items[i-1]).before(CursorOf(item)) {
+				t.Fatalf("%s stands before %s", CursorOf(items[i-1]), CursorOf(item))
 			}
 		}
 		want := naive(log)

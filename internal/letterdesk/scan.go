@@ -73,7 +73,7 @@ func (d *Desk) scan(ctx context.Context, q Query, yield func(Item) bool) error {
 			if err := s.fill(ctx, &progress); err != nil {
 				return err
 			}
-			if len(s.items) > 0 && (first == nil || cursorOf(s.items[0]).before(cursorOf(first.items[0]))) {
+			if len(s.items) > 0 && (first == nil || CursorOf(s.items[0]).before(CursorOf(first.items[0]))) {
 				first = s
 			}
 		}
@@ -83,7 +83,7 @@ func (d *Desk) scan(ctx context.Context, q Query, yield func(Item) bool) error {
 		item := first.items[0]
 		first.items = first.items[1:]
 		merge = slices.DeleteFunc(merge, func(s *stream) bool { return s.batches == nil && len(s.items) == 0 })
-		if !q.Since.IsZero() && item.Time.Before(q.Since) || !q.After.IsZero() && !q.After.before(cursorOf(item)) {
+		if !q.Since.IsZero() && item.Time.Before(q.Since) || !q.After.IsZero() && !q.After.before(CursorOf(item)) {
 			continue
 		}
 		if !yield(item) {

@@ -25,10 +25,10 @@
 // effect unless an operation (replay, done, discard, reopen) with effect on the
 // letter lies between the two: then it was written by somebody who did not know
 // of that operation. (One without effect stops nothing: of two replays in the
-// same instant the second has none, and the failure of the first has.) What is done is done, and a first failure follows nothing: these
-// two always take effect. The state is that of the newest record with effect.
-// It depends on the set of records alone, not on the order in which they are
-// read.
+// same instant the second has none, and the failure of the first has.) What is
+// done is done, and a first failure follows nothing: these two always take
+// effect. The state is that of the newest record with effect. It depends on the
+// set of records alone, not on the order in which they are read.
 //
 // The package has no goroutine, clock, network or logger.
 package letters

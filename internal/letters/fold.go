@@ -122,13 +122,6 @@ func stateAfter(e Entry) State {
 	return None
 }
 
-// Run says whether a record is to be run by the handler that it names: a
-// waiting letter or a replay whose letter is still where the record has put it.
-func (f *Fold) Run(offset int64) bool {
-	state, newest := f.State()
-	return newest.Offset == offset && (state == Waiting || state == Replaying)
-}
-
 func (e Entry) failure() bool { return e.Kind == Letter || e.Kind == Copy }
 
 // Failure returns the newest letter with effect: what tells the error and

@@ -2,10 +2,12 @@ package letters
 
 import "slices"
 
-// Judge says what Run says of the record at offset, if everything from that
-// record on is known, and of what lies below it the operations from from on.
-// If that is not enough, needs is from where on the operations have to be known
-// before it is asked again; else needs is from.
+// Judge says whether the record at offset is to be run by the handler that it
+// names: it is a waiting letter or a replay, and the letter is still where the
+// record has put it. Everything from that record on is known, and of what lies
+// below it the operations from from on. If that is not enough, needs is from
+// where on the operations have to be known before it is asked again; else needs
+// is from.
 func (f *Fold) Judge(offset, from int64) (run bool, needs int64) {
 	effects := f.effects(from)
 	for i, e := range slices.Backward(f.entries) {

@@ -63,8 +63,8 @@ func TestStates(t *testing.T) {
 			}
 			for _, e := range test.entries {
 				want := e.Offset == test.newest && (test.state == Waiting || test.state == Replaying)
-				if f.Run(e.Offset) != want {
-					t.Errorf("the record at %d: Run is %v", e.Offset, !want)
+				if run, needs := f.Judge(e.Offset, 0); run != want || needs != 0 {
+					t.Errorf("the record at %d: run is %v, needs %d", e.Offset, run, needs)
 				}
 			}
 		})
