@@ -117,10 +117,10 @@ func (r *Reader) Others(group mark.Handler, known func(handler string) bool) fun
 		if err != nil || !concerns(header, group) || known(header.Handler) || !runnable(header) {
 			return nil
 		}
-		header.NotBefore = time.Now().Add(foreverWait)
-		isDue, result := r.judge(ctx, placeOf(record), record.Offset, header)
-		if isDue {
-			result = delivery.NotBefore(header.NotBefore)
+		header.NotBefore = time.Now().Add(foreverWait) // so it is never due
+		_, result := r.judge(ctx, placeOf(record), record.Offset, header)
+		if result == nil {
+			return nil // it is passed over
 		}
 		if _, known := r.warned.LoadOrStore(header.Handler, true); !known {
 			r.log.Warn("events: a letter waits for a handler that is not registered here; it waits until an instance that knows it has the partition. If the handler is gone for good, discard its letters",
