@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -77,24 +78,49 @@ type nilError struct{ text string }
 
 func (e *nilError) Error() string { return e.text }
 
-// A handler's error whose text cannot be had does not end the process.
+// nilWrapper wraps another one.
+type nilWrapper struct{ inner error }
+
+func (e *nilWrapper) Error() string { return e.inner.Error() }
+func (e *nilWrapper) Unwrap() error { return e.inner }
+
+// An error of a handler whose methods panic does not end the process.
 func TestErrorThatPanics(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		f := newFixture(t)
-		h := f.handle("h", "orders", func(_ context.Context, m *eventmodels.Message) error {
-			if m.Offset == 0 {
-				return (*nilError)(nil)
-			}
-			return nil
+	asks := func(err error) eventmodels.Fault {
+		if e, ok := err.(*nilError); ok && e.text == "" {
+			return eventmodels.FaultAway
+		}
+		return eventmodels.FaultEvent
+	}
+	for name, test := range map[string]struct {
+		err   error
+		fault func(error) eventmodels.Fault
+	}{
+		"its text":    {err: (*nilError)(nil)},
+		"its cause":   {err: (*nilWrapper)(nil)},
+		"joined":      {err: errors.Join(errTest, (*nilWrapper)(nil))},
+		"whose fault": {err: (*nilError)(nil), fault: asks},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := newFixture(t)
+				f.cfg.Fault = test.fault
+				h := f.handle("h", "orders", func(_ context.Context, m *eventmodels.Message) error {
+					if m.Offset == 0 {
+						return test.err
+					}
+					return nil
+				})
+				h.NoRetry = true
+				f.produce(at("orders", 0), 2)
+				f.start(at("orders", 0))
+				f.settle(time.Second)
+				f.wantCount("h", 2)
+				f.wantCommitted(at("orders", 0), 2)
+				f.stop()
+			})
 		})
-		h.NoRetry = true
-		f.produce(at("orders", 0), 2)
-		f.start(at("orders", 0))
-		f.settle(time.Second)
-		f.wantCount("h", 2)
-		f.wantCommitted(at("orders", 0), 2)
-		f.stop()
-	})
+	}
 }
 
 // The handlers of a topic get one payload: what the second one is given has

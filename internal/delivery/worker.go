@@ -117,20 +117,26 @@ func (e *Engine) run(w *worker) {
 		w.ended.err = w.ctx.interrupted() // its epoch has ended meanwhile
 		if w.ended.err == nil {
 			w.ended.ran = true
-			w.ended.err = runSafely(w)
+			w.ended.err = e.runSafely(w)
 		}
 	}
 	w.ctx.end(nil)
 	w.ended.ended = time.Now()
 }
 
-func runSafely(w *worker) (err error) {
+// runSafely calls the handler. A panic is its error. So is one of a method of the
+// error that it returns, such as the Unwrap of a nil pointer: the error is asked
+// here what it will be asked later, where nobody recovers.
+func (e *Engine) runSafely(w *worker) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
 			err = &PanicError{Value: value, Stack: debug.Stack()}
 		}
 	}()
-	return w.h.Run(w.ctx, w.ms)
+	if err = w.h.Run(w.ctx, w.ms); err != nil {
+		resultOf(err, false, e.cfg.Fault)
+	}
+	return err
 }
 
 // finish makes the verdicts, lets them take effect, reports, and gets the next
