@@ -33,8 +33,10 @@ func (s *Sender) carry(r *request) {
 	s.mu.Lock()
 	s.now = time.Now()
 	s.m.answered(s.now, r, answers)
-	starts := s.m.eager() && s.claim()
 	s.report()
+	// Not claimed before: however long a report takes, what others send starts
+	// what there is to be done, for all brokers.
+	starts := s.m.eager() && s.claim()
 	s.mu.Unlock()
 	if starts { // after those who wait for the answers have sent more
 		s.start()

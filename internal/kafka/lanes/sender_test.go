@@ -284,3 +284,37 @@ func TestAcksOfTheClient(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// blocked is a Report that does not come back from Acked.
+type blocked struct {
+	lanes.Report
+	entered, leave chan struct{}
+}
+
+func (b *blocked) Acked([]*row, int32, int64) {
+	select {
+	case b.entered <- struct{}{}:
+	default:
+	}
+	<-b.leave
+}
+
+// What is reported takes as long as it takes; others' rows are sent meanwhile.
+func TestSendWhileAReportBlocks(t *testing.T) {
+	b := embed(t, eventembed.Topics(1, "a", "b"))
+	client := dial(t, b.Addrs())
+	report := &blocked{entered: make(chan struct{}, 1), leave: make(chan struct{})}
+	s := must[*lanes.Sender](t)(lanes.New(lanes.Config{Client: client, Report: report}))
+	defer s.Stop(ctx(t))
+	defer close(report.leave)
+	s.Start()
+	stall := b.StallResponse(eventembed.Match{Requests: produce, Count: 1})
+	s.Send([]*row{newRow("a", "k")})
+	check(t, stall.Wait(ctx(t), 1))
+	s.Send([]*row{newRow("a", "k")}) // for the time when the first is acknowledged
+	stall.Remove()
+	<-report.entered
+	requests := b.Observe(eventembed.Match{Requests: produce, Topic: "b"})
+	s.Send([]*row{newRow("b", "k")})
+	check(t, requests.Wait(ctx(t), 1))
+}
