@@ -76,3 +76,41 @@ func (s *Sender) tell(n notice) {
 		s.cfg.Logger.Warn("kafka: the topic has more partitions; keys move to other partitions from here on", "wire_topic", n.topic, "before", n.before, "partitions", n.after)
 	}
 }
+
+// report reports what the machine has noticed, in its order: one goroutine at a
+// time does, for the others too. mu is held, except while something is
+// reported.
+func (s *Sender) report() {
+	if s.telling {
+		return
+	}
+	s.telling = true
+	for len(s.m.notices) > 0 {
+		notices := s.m.notices
+		s.m.notices = s.spare
+		s.spare = nil
+		s.mu.Unlock()
+		for _, n := range notices {
+			s.tell(n)
+		}
+		clear(notices)
+		s.mu.Lock()
+		s.spare = notices[:0]
+	}
+	s.telling = false
+	s.calm()
+}
+
+// calm tells who waits for it that every row has been reported, if it has. mu is
+// held.
+func (s *Sender) calm() {
+	if s.idle != nil && s.quiet() {
+		close(s.idle)
+		s.idle = nil
+	}
+}
+
+// quiet reports whether every row that was sent has been reported.
+func (s *Sender) quiet() bool {
+	return s.m.stats.Rows == 0 && len(s.m.notices) == 0 && !s.telling
+}

@@ -86,9 +86,9 @@ func (s *Sender) Start() {
 //
 // Send and Resume are called one after another, never at the same time, unless
 // no topic is ever held ([Config.Patient]): then only the order of rows in one
-// call counts. What Send returns of held topics has been reported when it is back. Before Start
-// rows are queued; after Stop has been called they are dropped, without a
-// report.
+// call counts. What Send returns of held topics has been reported when it is
+// back. Before Start rows are queued; after Stop has been called they are
+// dropped, without a report.
 func (s *Sender) Send(rows []*eventmodels.OutboxRow) { s.SendTo(byKey, rows) }
 
 // SendTo is Send for rows that belong in a partition, whatever their keys are;
@@ -148,11 +148,16 @@ func (s *Sender) start() {
 // Withdraw takes back those of the rows that cannot have been written, and
 // returns them: they will not be, and are not reported. The others still are.
 // After Stop has been called it returns none.
+//
+// It reports nothing, as start: who calls it has no more time.
 func (s *Sender) Withdraw(rows []*eventmodels.OutboxRow) (withdrawn []*eventmodels.OutboxRow) {
-	if s.enter() {
-		defer s.wg.Done()
-		s.turn(func() { withdrawn = s.m.withdraw(rows) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == stopping {
+		return nil
 	}
+	withdrawn = s.m.withdraw(rows)
+	s.calm()
 	return withdrawn
 }
 
@@ -286,36 +291,4 @@ func (s *Sender) tick() {
 		defer s.wg.Done()
 		s.turn(func() { s.wake = time.Time{} })
 	}
-}
-
-// report reports what the machine has noticed, in its order: one goroutine at a
-// time does, for the others too. mu is held, except while something is
-// reported.
-func (s *Sender) report() {
-	if s.telling {
-		return
-	}
-	s.telling = true
-	for len(s.m.notices) > 0 {
-		notices := s.m.notices
-		s.m.notices = s.spare
-		s.spare = nil
-		s.mu.Unlock()
-		for _, n := range notices {
-			s.tell(n)
-		}
-		clear(notices)
-		s.mu.Lock()
-		s.spare = notices[:0]
-	}
-	s.telling = false
-	if s.idle != nil && s.quiet() {
-		close(s.idle)
-		s.idle = nil
-	}
-}
-
-// quiet reports whether every row that was sent has been reported.
-func (s *Sender) quiet() bool {
-	return s.m.stats.Rows == 0 && len(s.m.notices) == 0 && !s.telling
 }
