@@ -24,7 +24,8 @@ type flights[V any] struct {
 	stopped bool
 	running sync.WaitGroup
 	known   map[WireTopic]V
-	pending map[WireTopic]*landing[V]
+	pending map[WireTopic]*landing[V] // what the next caller waits for, too
+	flying  map[*flight[V]]struct{}   // all that have not ended, also those whose topics were forgotten
 }
 
 // flight is one run of fly.
@@ -47,7 +48,9 @@ type landing[V any] struct {
 var errNoResult = errors.New("no result")
 
 func newFlights[V any](fly func(context.Context, []WireTopic, *flight[V])) *flights[V] {
-	return &flights[V]{fly: fly, known: make(map[WireTopic]V), pending: make(map[WireTopic]*landing[V])}
+	return &flights[V]{
+		fly: fly, known: make(map[WireTopic]V), pending: make(map[WireTopic]*landing[V]), flying: make(map[*flight[V]]struct{}),
+	}
 }
 
 // get waits until all topics are known, have failed, or ctx ends. Both maps
@@ -115,8 +118,9 @@ func (f *flights[V]) start(topics []WireTopic, waits map[WireTopic]*landing[V]) 
 		fl.open[t] = l
 		f.pending[t] = l
 	}
+	f.flying[fl] = struct{}{}
 	f.running.Go(func() {
-		defer cancel(nil)
+		defer f.landed(fl)
 		f.fly(ctx, topics, fl)
 		var zero V
 		err := context.Cause(ctx)
@@ -127,6 +131,14 @@ func (f *flights[V]) start(topics []WireTopic, waits map[WireTopic]*landing[V]) 
 			fl.report(t, zero, err) // counts only for those without a result
 		}
 	})
+}
+
+// landed notes the end of a flight.
+func (f *flights[V]) landed(fl *flight[V]) {
+	fl.cancel(nil)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.flying, fl)
 }
 
 // leave ends a caller's wait.
@@ -213,8 +225,8 @@ func (f *flights[V]) forget(topic WireTopic) {
 func (f *flights[V]) stop() {
 	f.mu.Lock()
 	f.stopped = true
-	for _, l := range f.pending {
-		l.flight.cancel(ErrClosed)
+	for fl := range f.flying {
+		fl.cancel(ErrClosed)
 	}
 	f.mu.Unlock()
 	f.running.Wait()

@@ -163,3 +163,26 @@ func TestFlightsStop(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// A flight whose topic was forgotten meanwhile ends with stop, too.
+func TestFlightsStopForgotten(t *testing.T) {
+	p, f := newPilot()
+	first := ask(timeout(t), f, "a")
+	receive(t, "the flight", p.started)
+	f.forget("a")
+	second := ask(timeout(t), f, "a")
+	receive(t, "the second flight", p.started)
+	stopped := make(chan struct{})
+	go func() { f.stop(); close(stopped) }()
+	for range 2 {
+		if err := receive(t, "the end of a flight", p.ended); err != ErrClosed {
+			t.Errorf("a flight ends with %v", err)
+		}
+	}
+	receive(t, "the stop", stopped)
+	for _, answers := range []<-chan answer{first, second} {
+		if got := receive(t, "an answer", answers); got.failed["a"] != ErrClosed {
+			t.Errorf("a caller is told %+v", got)
+		}
+	}
+}
