@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"sync"
+	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -71,10 +73,15 @@ func (l *limits) read(ctx context.Context, names []WireTopic, f *flight[int]) {
 			}
 		case err != nil:
 			// A broker, or what stands before it, can refuse the question by
-			// closing the connection.
-			_, away := l.client.metadata(ctx)
+			// closing the connection. One that is silent, or cannot be reached,
+			// has not refused it: another one may know.
+			refused := hungUp(err)
+			if refused {
+				_, away := l.client.metadata(ctx)
+				refused = away == nil
+			}
 			for n := range open {
-				if away == nil {
+				if refused {
 					l.refuse(n, err)
 					done(n, DefaultMaxMessageBytes, nil)
 				} else {
@@ -96,6 +103,11 @@ func (l *limits) read(ctx context.Context, names []WireTopic, f *flight[int]) {
 			}
 		}
 	}
+}
+
+// hungUp reports whether a connection was closed instead of an answer.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // refuse logs, once, that the limit is not known.

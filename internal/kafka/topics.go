@@ -43,7 +43,7 @@ type topics struct {
 	flights *flights[struct{}]
 
 	mu    sync.Mutex
-	specs map[WireTopic]TopicSpec // of the topics not yet known to exist
+	specs map[WireTopic]TopicSpec // as the last caller wants them; for the topics that do not exist
 }
 
 func newTopics(c *Client) *topics {
