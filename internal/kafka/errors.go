@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sort"
-	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -52,68 +51,18 @@ func (replacedTopic) Error() string { return "it was deleted and created again w
 
 func (replacedTopic) Is(target error) bool { return target == ErrUnknownTopic }
 
-// TooBigError says that a record is larger than its topic's max.message.bytes.
-type TooBigError struct {
-	Topic WireTopic
-	Key   []byte // may be nil
-	Size  int    // what the record takes as a batch of its own, before compression
-	Limit int    // the topic's max.message.bytes
+// noPartition is an ErrUnknownTopic: the topic does not have the partition of
+// this number. It may be another topic than the one that was known.
+type noPartition int32
+
+func (p noPartition) Error() string {
+	return fmt.Sprintf("kafka: the topic has no partition %d", int32(p))
 }
 
-func (e *TooBigError) Error() string {
-	return fmt.Sprintf("kafka: record with key %s is too big for topic %q: %d bytes, max.message.bytes is %d",
-		quoteKey(e.Key), string(e.Topic), e.Size, e.Limit)
-}
-
-// Is makes errors.Is(err, ErrTooBig) true.
-func (e *TooBigError) Is(target error) bool { return target == ErrTooBig }
-
-// ProduceError says which records of one call were not acknowledged, in the
-// order of the call. All others were. errors.Is and errors.As look into each.
-type ProduceError struct {
-	Failed []RecordError
-}
-
-// RecordError is why one record was not acknowledged.
-type RecordError struct {
-	Index int // in the call
-	Topic WireTopic
-	Key   []byte // may be nil
-	Err   error
-}
-
-func (e *RecordError) Error() string {
-	return fmt.Sprintf("produce to topic %q with key %s: %v", string(e.Topic), quoteKey(e.Key), e.Err)
-}
-
-func (e *RecordError) Unwrap() error { return e.Err }
+func (noPartition) Is(target error) bool { return target == ErrUnknownTopic }
 
 // maxListed is how many failures an error's text spells out.
 const maxListed = 3
-
-func (e *ProduceError) Error() string {
-	var b strings.Builder
-	b.WriteString("kafka: ")
-	for i := range e.Failed {
-		if i == maxListed {
-			fmt.Fprintf(&b, "; and %d more", len(e.Failed)-i)
-			break
-		}
-		if i > 0 {
-			b.WriteString("; ")
-		}
-		b.WriteString(e.Failed[i].Error())
-	}
-	return b.String()
-}
-
-func (e *ProduceError) Unwrap() []error {
-	errs := make([]error, len(e.Failed))
-	for i := range e.Failed {
-		errs[i] = &e.Failed[i]
-	}
-	return errs
-}
 
 // CommitError says which partitions' offsets were not committed, and why. All
 // others of the call were. errors.Is and errors.As look into each.
@@ -166,20 +115,6 @@ func commitError(err error) error {
 		return ErrClosed
 	}
 	return err
-}
-
-// maxKey is how many bytes of a key an error shows.
-const maxKey = 64
-
-// quoteKey makes a key readable, whatever its bytes are.
-func quoteKey(key []byte) string {
-	switch {
-	case key == nil:
-		return "(none)"
-	case len(key) > maxKey:
-		return strconv.Quote(string(key[:maxKey])) + "..."
-	}
-	return strconv.Quote(string(key))
 }
 
 // CredentialsRefused says whether err is a broker's refusal to let this process

@@ -268,7 +268,7 @@ func (s *scan) lookUp(ctx context.Context) error {
 			s.leader, s.epoch = p.Leader, p.LeaderEpoch
 			return nil
 		}
-		return &TopicError{Topic: s.Topic, Op: "read", Err: fmt.Errorf("%w with partition %d", ErrUnknownTopic, s.Partition)}
+		return &TopicError{Topic: s.Topic, Op: "read", Err: noPartition(s.Partition)}
 	}
 	return kerr.LeaderNotAvailable
 }

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -34,7 +35,8 @@ func TestProducePlaced(t *testing.T) {
 		}
 		wrong := record(topic, "key", "v")
 		wrong.Partition = 3
-		if err := client.ProducePlaced(timeout(t), []*Record{wrong}); err == nil || !strings.Contains(err.Error(), "partition") {
+		err = client.ProducePlaced(timeout(t), []*Record{wrong})
+		if !errors.Is(err, ErrUnknownTopic) || !strings.HasSuffix(err.Error(), "the topic has no partition 3") {
 			t.Errorf("a partition that the topic does not have: %v", err)
 		}
 	})

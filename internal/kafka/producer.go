@@ -2,14 +2,9 @@ package kafka
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"math"
-	"slices"
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/seed46dd6f11/events/eventmodels"
@@ -139,24 +134,6 @@ func (p *producer) start(ctx context.Context, _ []WireTopic, f *flight[*lanes.Se
 	f.report(theSender, s, err)
 }
 
-// identity asks the brokers for a producer id, again as long as it fails with
-// what can pass, of which trying is told.
-func (p *producer) identity(ctx context.Context, trying func(error)) (lanes.Identity, error) {
-	for wait := (pause{}); ; wait.next(ctx) {
-		id, err := lanes.InitProducerID(ctx, p.client.kgo)
-		switch {
-		case err == nil:
-			return id, nil
-		case ctx.Err() != nil:
-			return id, context.Cause(ctx)
-		}
-		if err = p.client.cfg.explain("begin to produce", err); final(err) {
-			return id, err
-		}
-		trying(err)
-	}
-}
-
 // produce does what [Client.Produce] says, and recycles the call.
 func (p *producer) produce(ctx context.Context, k *call) error {
 	k.begin()
@@ -249,185 +226,6 @@ func (p *producer) send(ctx context.Context, k *call) {
 	p.giveUp(k, sender.Withdraw(k.sent), ctx.Err())
 }
 
-// giveUp ends a call with err, except for the rows that have a result. Those
-// that are withdrawn are not reported any more.
-func (p *producer) giveUp(k *call, withdrawn []*eventmodels.OutboxRow, err error) {
-	p.mu.Lock()
-	if p.closed {
-		withdrawn = nil // stop has settled them
-	}
-	var done *call
-	for _, row := range withdrawn {
-		done = p.settle(row, err)
-	}
-	if k.left > 0 {
-		p.abandon(k, err)
-		p.mu.Unlock()
-		return
-	}
-	p.mu.Unlock()
-	if done != nil {
-		p.finish(done)
-	}
-	<-k.done
-}
-
-// enter makes the call known, so that its rows can be reported; false: the
-// producer is closed.
-func (p *producer) enter(k *call) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return false
-	}
-	if n := len(p.free); n > 0 {
-		k.slot = p.free[n-1]
-		p.free = p.free[:n-1]
-		p.calls[k.slot] = k
-	} else {
-		k.slot = len(p.calls)
-		p.calls = append(p.calls, k)
-	}
-	for i := range k.rows {
-		k.rows[i].Seq = int64(k.slot)<<32 | int64(i)
-	}
-	return true
-}
-
-// indexOf is a row's place in its call, which enter has written into its Seq
-// beside the call's slot.
-func indexOf(row *eventmodels.OutboxRow) int { return int(row.Seq & math.MaxUint32) }
-
-// partitionOf is where a row of a call with placed records belongs.
-func (k *call) partitionOf(row *eventmodels.OutboxRow) int32 { return k.placed[indexOf(row)].Partition }
-
-// settle notes what became of a row that the sender had. If nothing of its call
-// is left, it returns the call, which is to be told without the lock: whoever
-// waits for it would only wait for the lock. mu is held.
-func (p *producer) settle(row *eventmodels.OutboxRow, err error) (done *call) {
-	k := p.calls[row.Seq>>32]
-	k.settle(indexOf(row), err)
-	if k.left > 0 {
-		return nil
-	}
-	p.calls[k.slot] = nil
-	p.free = append(p.free, k.slot)
-	return k
-}
-
-// finish tells a call that nothing of it is left.
-func (p *producer) finish(k *call) {
-	p.room.Release(k.room)
-	k.done <- struct{}{}
-}
-
-// abandon fails what a call waits for. The sender may still report it, until
-// when it belongs to the call that stays in its slot: k becomes another one. mu is
-// held.
-func (p *producer) abandon(k *call, err error) {
-	left := *k
-	p.calls[k.slot] = &left
-	k.lost = true
-	k.errs, k.offsets = slices.Clone(k.errs), slices.Clone(k.offsets)
-	k.fail(err)
-}
-
-// Acked is for the sender; see [lanes.Report].
-func (p *producer) Acked(rows []*eventmodels.OutboxRow, _ int32, offset int64) {
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		return
-	}
-	done := p.done[:0]
-	for i, row := range rows {
-		if k := p.calls[row.Seq>>32]; k.placed != nil && offset >= 0 {
-			k.offsets[indexOf(row)] = offset + int64(i)
-		}
-		if k := p.settle(row, nil); k != nil {
-			done = append(done, k)
-		}
-	}
-	p.mu.Unlock()
-	for _, k := range done {
-		p.finish(k)
-	}
-	clear(done)
-	p.done = done
-}
-
-// Refused is for the sender.
-func (p *producer) Refused(row *eventmodels.OutboxRow, err error) {
-	p.mu.Lock()
-	var done *call
-	if !p.closed {
-		done = p.settle(row, err)
-	}
-	p.mu.Unlock()
-	if done != nil {
-		p.finish(done)
-	}
-}
-
-// errReplaced is the error of records whose partition has gone away while they
-// were under way.
-var errReplaced = errors.New("the topic was created again with another number of partitions")
-
-// Returned is for the sender.
-func (p *producer) Returned(rows []*eventmodels.OutboxRow) {
-	for _, row := range rows {
-		p.Refused(row, errReplaced)
-	}
-}
-
-// Held is for the sender, which is patient, and so never calls it.
-func (p *producer) Held(string, error) {}
-
-// Ready is for the sender, which never calls it either.
-func (p *producer) Ready(string) {}
-
-// Fenced is for the sender: it needs another identity. With a larger epoch brokers
-// refuse what may still be on its way with this one.
-func (p *producer) Fenced(id lanes.Identity, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return
-	}
-	p.identifying.Go(func() {
-		p.client.log.Warn("kafka: the brokers refuse to go on with what was produced; it goes on from a new beginning, "+
-			"and what was not acknowledged can be written twice", "error", err)
-		id, ok := p.successor(id)
-		if !ok {
-			return
-		}
-		if s, ok := p.senders.cached(theSender); ok {
-			s.Identify(id)
-		}
-	})
-}
-
-// successor is the identity after id; false: the producer is closed. Nothing is
-// sent without one, so that it is asked for until there is one.
-func (p *producer) successor(id lanes.Identity) (lanes.Identity, bool) {
-	wait := pause{}
-	wait.next(p.life) // a broker that refuses each identity is not asked all the time
-	if id.Epoch < math.MaxInt16 {
-		id.Epoch++
-		return id, true
-	}
-	for ; p.life.Err() == nil; wait.next(p.life) {
-		id, err := p.identity(p.life, func(error) {})
-		if err == nil {
-			return id, true
-		}
-		if p.life.Err() == nil {
-			p.client.log.Error("kafka: nothing can be produced without a producer id", "error", err)
-		}
-	}
-	return id, false
-}
-
 // stop fails what is being produced, and all that follows, with [ErrClosed].
 func (p *producer) stop() {
 	p.mu.Lock()
@@ -448,42 +246,4 @@ func (p *producer) stop() {
 	if s, ok := p.senders.cached(theSender); ok {
 		s.Stop(p.life) // which has ended: nothing is waited for
 	}
-}
-
-// result is the call's error.
-func (p *producer) result(ctx context.Context, k *call) error {
-	for i, r := range k.placed {
-		r.Offset = k.offsets[i]
-	}
-	if !k.failed {
-		return nil
-	}
-	var failed []RecordError
-	for i, err := range k.errs {
-		if err != nil {
-			row := &k.rows[i]
-			failed = append(failed, RecordError{Index: i, Topic: WireTopic(row.Topic), Key: row.Key, Err: p.explain(ctx, row, err)})
-		}
-	}
-	return &ProduceError{Failed: failed}
-}
-
-// explain says what the sender says in this package's words, and forgets what was
-// known of a topic that is not as it was.
-func (p *producer) explain(ctx context.Context, row *eventmodels.OutboxRow, err error) error {
-	topic := WireTopic(row.Topic)
-	var tooLarge *lanes.TooLargeError
-	var held *lanes.HeldError
-	switch {
-	case errors.As(err, &tooLarge):
-		p.client.Forget(topic)
-		limit, _ := p.client.Limits(ctx, topic)
-		return fmt.Errorf("%w: %w", &TooBigError{Topic: topic, Key: row.Key, Size: sizeOf(row), Limit: limit}, tooLarge.Err)
-	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
-		p.client.Forget(topic) // so that it can be created
-		return fmt.Errorf("%w: %w", ErrUnknownTopic, err)
-	case errors.As(err, &held) && held.Reason == "":
-		return held.Err
-	}
-	return err
 }

@@ -1,6 +1,13 @@
 package lanes
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrNoPartition is the cause of a [RefusedError] of [Sender.SendTo]: the topic
+// does not have the partition that the row is for.
+var ErrNoPartition = errors.New("it has no such partition")
 
 // TooLargeError is the error of a row that is larger than its topic allows.
 type TooLargeError struct {
@@ -31,7 +38,7 @@ type RefusedError struct {
 	Partition int32
 	// Reason is the broker's explanation, "" if it gave none.
 	Reason string
-	// Err is the broker's answer.
+	// Err is the broker's answer, or [ErrNoPartition].
 	Err error
 }
 
@@ -43,7 +50,7 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("topic %s refuses the record: %s (%v)", e.Topic, e.Reason, e.Err)
 }
 
-// Unwrap returns the broker's answer.
+// Unwrap returns the cause.
 func (e *RefusedError) Unwrap() error { return e.Err }
 
 // HeldError says why a topic cannot be written.

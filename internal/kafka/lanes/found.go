@@ -46,7 +46,7 @@ func (m *machine) found(now time.Time, name string, info topicInfo) {
 	for _, u := range unplaced {
 		if int(u.partition) >= t.partitions {
 			m.note(notice{kind: noticeRefused, rows: []*row{u.row}, err: &RefusedError{
-				Topic: t.name, Partition: u.partition, Reason: "it has no such partition", Err: kerr.UnknownTopicOrPartition}})
+				Topic: t.name, Partition: u.partition, Err: ErrNoPartition}})
 			continue
 		}
 		m.place(now, t, u)
