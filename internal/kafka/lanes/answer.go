@@ -68,6 +68,9 @@ func (m *machine) settle(now time.Time, b *batch, a answer) {
 	if a.outcome == acked {
 		m.note(notice{kind: noticeAcked, rows: b.rows, partition: l.partition, offset: a.offset})
 		l.acked(m.id)
+		if !l.complained.IsZero() {
+			m.note(notice{kind: noticeWell, topic: t.name, partition: l.partition})
+		}
 		l.release()
 		l.recovered()
 		m.carryOn(now, l)

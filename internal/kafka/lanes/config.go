@@ -46,7 +46,8 @@ type Config struct {
 	// held: rows wait in their lanes for as long as what is wrong can go away
 	// by itself. What cannot go well until somebody changes something is
 	// Refused, with every row that waits for the same topic; so are the rows of
-	// a topic that the brokers have not known for HoldAfter.
+	// a topic that the brokers have not known for HoldAfter. What has failed for
+	// HoldAfter is logged, once a minute.
 	Patient bool
 
 	// HoldAfter is how long a topic may fail with errors that can go away by

@@ -50,7 +50,8 @@
 // where somebody waits for each row with a ctx of his own, and a partition that
 // has no leader must not be in the way of the others: rows wait in their lanes,
 // are taken back when nobody waits for them any more (withdraw.go), and are
-// refused when waiting does not help.
+// refused when waiting does not help. What goes on failing is logged
+// (complain.go), since a held topic would be.
 //
 // # Structure
 //

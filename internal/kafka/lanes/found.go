@@ -22,6 +22,10 @@ func (m *machine) found(now time.Time, name string, info topicInfo) {
 	for i := range leaders {
 		leaders[i] = t.lanes[i].leader
 	}
+	if !t.complained.IsZero() {
+		t.complained = time.Time{}
+		m.note(notice{kind: noticeWell, topic: name, partition: -1})
+	}
 	again := t.adopt(info)
 	t.tries, t.lookedUp, t.err, t.missing = 0, now, nil, time.Time{}
 	if again {

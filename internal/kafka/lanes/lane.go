@@ -57,6 +57,8 @@ type lane struct {
 	since    time.Time
 	retryAt  time.Time
 	err      error
+	// complained is when it was last said that it fails; zero: not at all.
+	complained time.Time
 	// seeking: the last failure put the leader into question, so that a new
 	// one is a reason not to wait for retryAt.
 	seeking bool
@@ -243,6 +245,7 @@ func (l *lane) failed(now time.Time, err error, seek bool) {
 // recovered forgets the failures.
 func (l *lane) recovered() {
 	l.failures, l.since, l.retryAt, l.err, l.seeking = 0, time.Time{}, time.Time{}, nil, false
+	l.complained = time.Time{}
 }
 
 // trim takes away what the lane must not have while its topic is held, and

@@ -33,8 +33,7 @@ func (s *script) found(id byte, partitions int) {
 	s.m.found(s.now, "t", info)
 }
 
-// send sends rows and expects a request with these rows and first sequence
-// number; n 0: none.
+// expect expects a request with n rows from a sequence number on; n 0: none.
 func (s *script) expect(n int, seq int32) {
 	s.t.Helper()
 	w := s.m.advance(s.now)
@@ -50,6 +49,7 @@ func (s *script) expect(n int, seq int32) {
 	}
 }
 
+// answer answers the last request.
 func (s *script) answer(err *kerr.Error, bad ...int32) {
 	a := answer{hint: partitionInfo{leader: noLeader}, answered: true, named: true, bad: bad}
 	if err != nil {
@@ -63,7 +63,7 @@ func (s *script) told(want string) {
 	s.t.Helper()
 	got := ""
 	for _, n := range s.m.notices {
-		got += fmt.Sprint([]string{"acked", "refused", "returned", "held", "ready", "fenced", "recreated", "grown"}[n.kind], len(n.rows), " ")
+		got += fmt.Sprint([]string{"acked", "refused", "returned", "held", "ready", "fenced", "recreated", "grown", "failing", "well"}[n.kind], len(n.rows), " ")
 	}
 	s.m.notices = nil
 	if got != want {

@@ -139,6 +139,9 @@ func (m *machine) checkWaiting(now time.Time, w *work) {
 				w.wakeAt(at)
 			}
 		}
+		if l.state == waiting && m.complains(now, l.since, &l.complained, w) {
+			m.note(notice{kind: noticeFailing, topic: l.topic.name, partition: l.partition, lasting: now.Sub(l.since), err: l.err})
+		}
 		if l.state == waiting && l.leader != noLeader {
 			if !l.retryAt.After(now) {
 				m.makeReady(now, l)
@@ -205,6 +208,13 @@ func (m *machine) checkTopics(now time.Time, w *work) {
 			} else if ok {
 				w.wakeAt(at)
 			}
+		}
+		if len(t.unplaced) > 0 && m.complains(now, t.since, &t.complained, w) {
+			err := t.err
+			if err == nil {
+				err = errNotAnswered
+			}
+			m.note(notice{kind: noticeFailing, topic: t.name, partition: -1, lasting: now.Sub(t.since), err: err})
 		}
 		if !t.lookupAt.IsZero() && !m.looking {
 			if !t.lookupAt.After(now) {

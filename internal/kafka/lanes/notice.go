@@ -1,5 +1,7 @@
 package lanes
 
+import "time"
+
 // noticeKind is a method of Report, or something for the log.
 type noticeKind uint8
 
@@ -12,6 +14,8 @@ const (
 	noticeFenced
 	noticeRecreated
 	noticeGrown
+	noticeFailing
+	noticeWell
 )
 
 // notice is something to report. The machine collects notices in the order in
@@ -19,7 +23,8 @@ const (
 type notice struct {
 	kind noticeKind
 	rows []*row
-	// partition and offset are where acknowledged rows are stored.
+	// partition and offset are where acknowledged rows are stored; of a partition
+	// that fails, or not any more, -1 is the whole topic.
 	partition int32
 	offset    int64
 	topic     string
@@ -27,6 +32,8 @@ type notice struct {
 	err       error
 	// before and after are numbers of partitions.
 	before, after int
+	// lasting is for how long something has failed.
+	lasting time.Duration
 }
 
 // note adds a notice, and counts.
@@ -74,6 +81,15 @@ func (s *Sender) tell(n notice) {
 		}
 	case noticeGrown:
 		s.cfg.Logger.Warn("kafka: the topic has more partitions; keys move to other partitions from here on", "wire_topic", n.topic, "before", n.before, "partitions", n.after)
+	case noticeFailing:
+		if leftOut, ok := s.failing.Allow(n.topic, time.Now()); ok {
+			s.cfg.Logger.Warn("kafka: a partition cannot be written, and callers wait for it; it is tried again",
+				"wire_topic", n.topic, "partition", n.partition, "failing_for", n.lasting, "error", n.err, "left_out", leftOut)
+		}
+	case noticeWell:
+		if leftOut, ok := s.well.Allow(n.topic, time.Now()); ok {
+			s.cfg.Logger.Info("kafka: a partition can be written again", "wire_topic", n.topic, "partition", n.partition, "left_out", leftOut)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package lanes
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,14 +27,85 @@ func TestPatientWaits(t *testing.T) {
 		s.found(1, 1)
 		s.wait(10 * time.Second)
 	}
-	s.told("")
+	s.told(strings.Repeat("failing0 ", 7)) // once a minute
 	s.expect(4, 0)
 	s.answer(nil)
 	s.expect(4, 4)
 	s.answer(nil)
 	s.expect(2, 8)
 	s.answer(nil)
-	s.told("acked4 acked4 acked2 ")
+	s.told("acked4 well0 acked4 acked2 ")
+}
+
+// Callers may wait without a limit, and nobody would know what for.
+func TestPatientSaysWhatItWaitsFor(t *testing.T) {
+	s := newPatient(t, func(*Config) {})
+	fail := func() {
+		t.Helper()
+		s.expect(3, 0)
+		s.answer(kerr.NotEnoughReplicas)
+		s.wait(time.Second)
+	}
+	rows := rowsOf(3)
+	s.m.send(s.now, rows, byKey)
+	fail()
+	fail()
+	s.told("") // that passes
+	s.wait(time.Second)
+	s.expect(3, 0)
+	n := s.m.notices[0]
+	if n.topic != "t" || n.partition != 0 || n.lasting != 3*time.Second || !errors.Is(n.err, kerr.NotEnoughReplicas) {
+		t.Errorf("said: %+v", n)
+	}
+	s.told("failing0 ")
+	s.answer(kerr.RequestTimedOut)
+	s.wait(30 * time.Second)
+	fail()
+	s.told("") // known
+	s.wait(time.Minute)
+	s.expect(3, 0)
+	s.told("failing0 ")
+	s.answer(nil)
+	s.told("acked3 well0 ")
+
+	// What nobody waits for any more is not complained of, and what is sent after
+	// it does not begin as something that has failed for long.
+	rows = rowsOf(3)
+	s.m.send(s.now, rows, byKey)
+	s.expect(3, 3)
+	s.answer(kerr.NotEnoughReplicas)
+	s.m.withdraw(rows)
+	s.wait(time.Hour)
+	s.m.advance(s.now)
+	s.m.send(s.now, rowsOf(2), byKey)
+	s.expect(2, 3)
+	s.told("")
+}
+
+func TestPatientSaysThatATopicIsNotFound(t *testing.T) {
+	s := newPatient(t, func(*Config) {})
+	other := func() []*row {
+		rows := rowsOf(2)
+		for _, r := range rows {
+			r.Topic = "other"
+		}
+		return rows
+	}
+	s.m.send(s.now, other(), byKey)
+	s.m.advance(s.now)
+	s.wait(3 * time.Second)
+	s.m.advance(s.now)
+	if n := s.m.notices[0]; n.topic != "other" || n.partition != -1 || n.err != errNotAnswered {
+		t.Errorf("said: %+v", n)
+	}
+	s.told("failing0 ")
+	s.m.looking = false
+	s.m.missed(s.now, "other", errors.New("nobody answers"))
+	s.wait(time.Minute)
+	s.m.advance(s.now)
+	s.told("failing0 ")
+	s.m.found(s.now, "other", topicInfo{partitions: []partitionInfo{{leader: 1}}})
+	s.told("well0 ")
 }
 
 func TestPatientGivesUpWhatIsForbidden(t *testing.T) {
@@ -110,7 +182,7 @@ func TestPatientGivesUpWhatIsMissing(t *testing.T) {
 	look(nil)
 	s.wait(time.Second)
 	advance()
-	s.told("") // not for long enough
+	s.told("failing0 ") // not missing for long enough
 	s.wait(time.Second)
 	advance()
 	s.told("refused3 ")

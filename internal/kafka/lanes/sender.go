@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/loglimit"
 )
 
 // Sender writes rows to Kafka. See the package's documentation. Its methods may
@@ -25,6 +26,8 @@ type Sender struct {
 	wg sync.WaitGroup
 	// stopped is closed by Stop, when nothing can report any more.
 	stopped chan struct{}
+	// failing and well bound the lines about what Patient waits for, topic by topic.
+	failing, well loglimit.Limit
 
 	// mu is never held while anything waits, or is reported. It guards the
 	// rest.
@@ -61,7 +64,10 @@ func New(cfg Config) (*Sender, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &Sender{cfg: cfg, maxRequest: maxRequestOf(cfg.Client), stopped: make(chan struct{})}
+	s := &Sender{
+		cfg: cfg, maxRequest: maxRequestOf(cfg.Client), stopped: make(chan struct{}),
+		failing: loglimit.Limit{Burst: 1}, well: loglimit.Limit{Burst: 1},
+	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.lookups, s.cancelLookups = context.WithCancel(s.ctx)
 	s.m = newMachine(&s.cfg, rand.Float64)

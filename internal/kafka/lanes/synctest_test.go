@@ -3,6 +3,8 @@
 package lanes_test
 
 import (
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,15 +17,14 @@ import (
 
 // virtual runs a test in virtual time, with two brokers and a topic led by each,
 // and the sender's own defaults.
-func virtual(t *testing.T, run func(*testing.T, *eventembed.Broker, *relay)) {
+func virtual(t *testing.T, run func(*testing.T, *eventembed.Broker, *relay), options ...option) {
 	synctest.Test(t, func(t *testing.T) {
 		var network eventembed.Network
 		b := embed(t, eventembed.Brokers(2), eventembed.OnNetwork(&network), eventembed.Topics(1, "near", "far"))
 		check(t, b.MoveLeader("near", 0, 0))
 		check(t, b.MoveLeader("far", 0, 1))
-		r := start(t, dial(t, b.Addrs(), kgo.Dialer(network.DialContext)), func(cfg *lanes.Config) {
-			cfg.HoldAfter, cfg.MinBackoff, cfg.MaxBackoff = 0, 0, 0
-		})
+		defaults := func(cfg *lanes.Config) { cfg.HoldAfter, cfg.MinBackoff, cfg.MaxBackoff = 0, 0, 0 }
+		r := start(t, dial(t, b.Addrs(), kgo.Dialer(network.DialContext)), append([]option{defaults}, options...)...)
 		run(t, b, r)
 	})
 }
@@ -96,5 +97,30 @@ func TestHoldAfter(t *testing.T) {
 			stall.Remove()
 			r.settled()
 		})
+	})
+}
+
+// TestPatienceIsLogged: a partition that fails for minutes is worth a line in each
+// of them, and one when it is well.
+func TestPatienceIsLogged(t *testing.T) {
+	var log strings.Builder // written to by the sender, which reports one thing at a time
+	virtual(t, func(t *testing.T, b *eventembed.Broker, r *relay) {
+		fault := b.Fail(eventembed.Match{Requests: produce, Topic: "far"}, kerr.NotEnoughReplicas)
+		r.send(keyed("far", 10, 3)...)
+		r.send(keyed("near", 10, 3)...)
+		r.ackedOf("near", 10)
+		time.Sleep(9*time.Minute + 30*time.Second)
+		fault.Remove()
+		r.settled()
+		synctest.Wait()
+		for line, want := range map[string]int{
+			"cannot be written": 10, "can be written again": 1, "wire_topic=far partition=0": 11, "NOT_ENOUGH_REPLICAS": 10, "near": 0,
+		} {
+			if n := strings.Count(log.String(), line); n != want {
+				t.Errorf("%q is said %d times, want %d:\n%s", line, n, want, log.String())
+			}
+		}
+	}, func(cfg *lanes.Config) {
+		cfg.Patient, cfg.Logger = true, slog.New(slog.NewTextHandler(&log, nil))
 	})
 }

@@ -43,6 +43,8 @@ type topic struct {
 	// of them since then.
 	unplaced []addressed
 	since    time.Time
+	// complained is when it was last said that they wait; zero: not at all.
+	complained time.Time
 	// missing is since when every lookup has said that the topic does not
 	// exist; zero if the last one has not.
 	missing time.Time

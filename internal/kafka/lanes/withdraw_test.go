@@ -34,7 +34,7 @@ func TestWithdraw(t *testing.T) {
 	s.expect(1, 0)
 	s.answer(nil)
 	s.expect(0, 0)
-	s.told("acked1 ")
+	s.told("failing0 acked1 well0 ")
 	if s.m.stats.Rows != 0 {
 		t.Errorf("%d rows are left", s.m.stats.Rows)
 	}
