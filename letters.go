@@ -243,7 +243,7 @@ func (l *LibraryNoDB) letterSpec(client *kafka.Client, topic, base string) kafka
 	}
 	limit, ok := client.CachedLimit(l.wireTopic(base))
 	if !ok {
-		limit = defaultMaxMessageBytes
+		limit = kafka.DefaultMaxMessageBytes
 	}
 	configs := map[string]string{
 		"retention.ms":           "-1",

@@ -63,13 +63,13 @@ type LibraryNoDB struct {
 	client        *kafka.Client        // guarded by mu; made at first use
 	broadcastName string               // guarded by mu; "" before StartConsuming
 
-	pausing     pausing // guarded by mu
-	errors      errorPacer
-	beat        heartbeat
-	gaps        atomic.Int64                 // of broadcasts
-	outbox      atomic.Pointer[outboxSample] // nil unless this process relays
-	askedLimits sync.Map                     // kafka.WireTopic -> true: its limit was asked for
-	produced    producedTopics
+	pausing      pausing // guarded by mu
+	errors       errorPacer
+	beat         heartbeat
+	gaps         atomic.Int64                 // of broadcasts
+	outbox       atomic.Pointer[outboxSample] // nil unless this process relays
+	askingLimits sync.Map                     // kafka.WireTopic -> true: its limit is being asked for
+	produced     producedTopics
 }
 
 var lastInstanceID atomic.Int32

@@ -16,10 +16,6 @@ import (
 	"github.com/seed46dd6f11/events/internal/recordbatch"
 )
 
-// defaultMaxMessageBytes is Kafka's default of max.message.bytes, taken for
-// topics whose limit is not known yet.
-const defaultMaxMessageBytes = 1048588
-
 // Produce sends events to Kafka without a transaction and returns when the
 // brokers have acknowledged all of them (acks=all). Their order per key is
 // that of the arguments. On an error some may have been sent: errors.As finds
@@ -163,13 +159,18 @@ func (l *LibraryNoDB) encodeOutbox(ctx context.Context, event eventmodels.Produc
 		Payload:   encoded.Payload,
 		CreatedAt: now,
 	}
-	limit, ok := client.CachedLimit(t.wire)
-	if !ok {
-		limit = max(defaultMaxMessageBytes, l.settings.sizeFloor)
+	limit, known := client.CachedLimit(t.wire)
+	if !known {
+		limit = l.assumedLimit()
 	}
 	// As a batch of its own, exactly: what is just not too big is let through.
 	size := recordbatch.BatchSize([]recordbatch.Record{{Key: row.Key, Value: row.Payload, RawHeaders: row.Headers, Timestamp: row.CreatedAt}})
 	if size > limit {
+		if !known {
+			// The topic may take more. Nothing of this event comes to Kafka, where
+			// that would be learnt: without the question every attempt would fail.
+			l.askLimit(client, t.wire)
+		}
 		return eventmodels.OutboxRow{}, &TooBigError{Topic: event.GetTopic(), Size: size, Limit: limit}
 	}
 	return row, nil
@@ -181,7 +182,9 @@ type TooBigError struct {
 	// Topic is the application's name.
 	Topic string
 	// Size is what a record batch with this event alone takes, Limit the
-	// topic's max.message.bytes, both in bytes.
+	// topic's max.message.bytes, both in bytes. In a transaction, where the
+	// brokers are not waited for, Limit is Kafka's default, 1,048,588, if the
+	// topic's own is not known yet; it is asked for then, for the next attempt.
 	Size, Limit int
 }
 

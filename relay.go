@@ -20,9 +20,6 @@ import (
 // not let this process in.
 const letInTimeout = 2 * time.Second
 
-// limitTimeout bounds the question for a topic's size limit.
-const limitTimeout = 10 * time.Second
-
 // lateTimeout bounds the pass for what was committed during a relay's last
 // pass.
 const lateTimeout = 5 * time.Second
@@ -275,36 +272,6 @@ func leaseOwner() string {
 		host = "unknown"
 	}
 	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), uuid.NewString()[:8])
-}
-
-// limit returns a topic's max.message.bytes as far as it is known, and asks
-// for it once if it is not.
-func (l *LibraryNoDB) limit(client *kafka.Client, topic kafka.WireTopic) int {
-	if limit, ok := client.CachedLimit(topic); ok {
-		return limit
-	}
-	if _, asked := l.askedLimits.LoadOrStore(topic, true); !asked {
-		go func() {
-			ctx, cancel := context.WithTimeout(context.Background(), limitTimeout)
-			defer cancel()
-			if _, err := client.Limits(ctx, topic); err != nil {
-				l.askedLimits.Delete(topic) // the next one asks again
-			}
-		}()
-	}
-	return max(defaultMaxMessageBytes, l.settings.sizeFloor)
-}
-
-// learnLimits asks for the limits of the topics that were announced, so that
-// events that are too big are refused when they are produced.
-func (l *LibraryNoDB) learnLimits() {
-	client, err := l.kafkaClient()
-	if err != nil {
-		return
-	}
-	for _, topic := range l.announcedTopics() {
-		l.limit(client, l.wireTopic(topic))
-	}
 }
 
 // relayObserver counts what the relay does.

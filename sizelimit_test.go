@@ -100,3 +100,36 @@ func TestSizeCapLowerLimit(t *testing.T) {
 		}
 	}
 }
+
+// A topic that takes more than Kafka's default takes large events from the first
+// transaction on that comes when its limit is known; also after it was created
+// anew, which makes its limit unknown.
+func TestLimitBeyondTheDefault(t *testing.T) {
+	broker := embedded(t)
+	s := newSettled(t, broker.Addrs(), "", func(*settled) {}) // the topic is not announced
+	create := func() {
+		t.Helper()
+		if err := broker.CreateTopic(s.prefix+"settled", 1, map[string]string{"max.message.bytes": "4000000"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	create()
+	large := strings.Repeat("x", 2<<20)
+	accepted := func() bool {
+		err := s.transact(large)
+		var big *events.TooBigError
+		if err != nil && (!errors.As(err, &big) || big.Limit != 1048588) {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	await(t, "a large event to be accepted", accepted)
+	s.relay(t)
+	s.produce(t, "small")
+	if err := broker.DeleteTopic(s.prefix + "settled"); err != nil {
+		t.Fatal(err)
+	}
+	create()
+	s.produce(t, "small") // learns that it is another topic
+	await(t, "a large event to be accepted of the new topic", accepted)
+}
