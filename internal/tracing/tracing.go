@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -70,7 +71,7 @@ func (t *Tracer) Create(ctx context.Context, topic, id string, headers []kafka.H
 		semconv.MessagingOperationName("create"),
 		semconv.MessagingOperationTypeCreate,
 		semconv.MessagingDestinationName(topic),
-		semconv.MessagingMessageID(id),
+		semconv.MessagingMessageID(valid(id)),
 	))
 	span.End()
 	return t.inject(ctx, headers)
@@ -96,7 +97,7 @@ func (t *Tracer) Send(ctx context.Context, events []Sending) (end func(error)) {
 			semconv.MessagingOperationName("send"),
 			semconv.MessagingOperationTypeSend,
 			semconv.MessagingDestinationName(e.Topic),
-			semconv.MessagingMessageID(e.ID),
+			semconv.MessagingMessageID(valid(e.ID)),
 		))
 		*e.Headers = t.inject(ctx, *e.Headers)
 		return (&Span{span}).End
@@ -145,7 +146,7 @@ func (t *Tracer) Forward(topic string, headers []kafka.Header) *Span {
 		semconv.MessagingOperationName("send"),
 		semconv.MessagingOperationTypeSend,
 		semconv.MessagingDestinationName(topic),
-		semconv.MessagingMessageID((&recordCarrier{headers}).Get(headerID)),
+		semconv.MessagingMessageID(valid((&recordCarrier{headers}).Get(headerID))),
 	))
 	return &Span{span}
 }
@@ -179,7 +180,7 @@ func (t *Tracer) Process(ctx context.Context, topic, group string, ms []*eventmo
 	if len(ms) == 1 {
 		ctx = t.propagator.Extract(ctx, messageCarrier{ms[0]})
 		attributes = append(attributes,
-			semconv.MessagingMessageID(ms[0].ID),
+			semconv.MessagingMessageID(valid(ms[0].ID)),
 			semconv.MessagingDestinationPartitionID(strconv.Itoa(int(ms[0].Partition))),
 			semconv.MessagingKafkaOffset(int(ms[0].Offset)),
 		)
@@ -237,8 +238,10 @@ func errorType(err error) string {
 // bounded cuts a text that others have written.
 func bounded(text string) string {
 	const limit = 1000
-	if len(text) > limit {
-		return text[:limit]
-	}
-	return text
+	return valid(text[:min(len(text), limit)])
 }
+
+// valid makes a text that others have written one that exporters can send: what
+// is no UTF-8, a rune that was cut included, makes the encoding of OTLP fail,
+// and with it the export of all spans of a batch.
+func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }

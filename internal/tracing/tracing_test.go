@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -132,6 +134,33 @@ func TestErrorType(t *testing.T) {
 	} {
 		if got := errorType(c.err); got != c.want {
 			t.Errorf("%v is %q, want %q", c.err, got, c.want)
+		}
+	}
+}
+
+// What others have written reaches exporters as UTF-8, which OTLP asks for.
+func TestTextsAreUTF8(t *testing.T) {
+	spans := tracetest.NewInMemoryExporter()
+	tracer := New(sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)), nil)
+	const id = "\xff\xfe"
+	tracer.Create(t.Context(), "t", id, nil)
+	var headers []kafka.Header
+	tracer.Send(t.Context(), []Sending{{Topic: "t", ID: id, Headers: &headers}})(nil)
+	tracer.Forward("t", append(headers, kafka.Header{Key: "ce_id", Value: []byte(id)})).End(nil)
+	_, span := tracer.Process(t.Context(), "t", "g", []*eventmodels.Message{{Topic: "t", ID: id}})
+	span.End(errors.New("\x80" + strings.Repeat("ä", 2000)))
+	ended := spans.GetSpans()
+	if len(ended) != 4 {
+		t.Fatalf("%d spans", len(ended))
+	}
+	for _, s := range ended {
+		if !utf8.ValidString(s.Status.Description) || len(s.Status.Description) > 1010 {
+			t.Errorf("%s: the description is %q", s.Name, s.Status.Description)
+		}
+		for _, a := range s.Attributes {
+			if !utf8.ValidString(a.Value.String()) {
+				t.Errorf("%s: %s is %q", s.Name, a.Key, a.Value.String())
+			}
 		}
 	}
 }
