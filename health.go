@@ -21,7 +21,7 @@ type Health struct {
 	// elsewhere while the process lives.
 	Live bool `json:"live"`
 	// Ready is true when the brokers and the database answer and, after
-	// StartConsuming, the handlers are ready.
+	// StartConsuming, from when the handlers are ready until its context ends.
 	Ready bool `json:"ready"`
 	// Problems says in words what is not well, whether or not it makes the
 	// process unready; none if all is.
@@ -205,11 +205,18 @@ func (l *Library[ID, TX, DB]) consumerHealth(h *Health) {
 	if run == nil {
 		return
 	}
+	ended := run.ctx.Err() != nil
+	if ended {
+		h.Ready = false
+		h.problem("consuming has ended, or is about to: the context given to StartConsuming has")
+	}
 	select {
 	case <-run.started:
 	default:
-		h.Ready = false
-		h.problem("the handlers are not ready yet")
+		if !ended {
+			h.Ready = false
+			h.problem("the handlers are not ready yet")
+		}
 		return
 	}
 	for _, s := range run.sessions {

@@ -88,7 +88,8 @@ func TestHealth(t *testing.T) {
 		if _, err := lib.CatchUpProduce(context.Background(), time.Second, 100); err != nil {
 			t.Fatal(err)
 		}
-		lib.StartConsumingOrPanic(context.Background())
+		ctx, cancel := context.WithCancel(context.Background())
+		stopped := lib.StartConsumingOrPanic(ctx)
 		time.Sleep(20 * time.Second)
 		h := expect("idle", 200, 200, "")
 		if h.Database == nil || !h.Database.OK || !h.Brokers.OK || h.Relay == nil || !h.Relay.Leading || h.Relay.SampledAt.IsZero() ||
@@ -130,6 +131,10 @@ func TestHealth(t *testing.T) {
 		time.Sleep(time.Second)
 		expect("it has returned", 200, 200, "")
 
+		cancel()
+		expect("while consuming ends", 200, 503, "consuming has ended")
+		<-stopped
+		expect("when it has ended", 200, 503, "consuming has ended")
 		if err := lib.Shutdown(context.Background()); err != nil {
 			t.Error(err)
 		}
