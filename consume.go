@@ -170,9 +170,9 @@ func (l *Library[ID, TX, DB]) ConsumeIdempotent(group ConsumerGroupName, onFailu
 
 // ConsumeExactlyOnce registers a handler whose SQL effects, and events produced
 // with its transaction, happen once per (group, handler, event), whatever
-// crashes, is redelivered or produced twice, within 30 days after the
-// handling (SetMarkRetention). An event is recognised by its CloudEvents source and id, one
-// without id by its place in the topic. A renamed handler, topic or group
+// crashes, is redelivered or produced twice, within 30 days after the handling
+// (SetMarkRetention). An event is recognised by its CloudEvents source and id,
+// one without id by its place in the topic. A renamed handler, topic or group
 // handles again what is redelivered.
 //
 // A batch has one transaction. Any error of a batch handler rolls it back; with
@@ -208,13 +208,10 @@ func (l *LibraryNoDB) register(call string, h *registeredHandler, opts []Handler
 	}
 	where := fmt.Sprintf("events: %s(%q) of topic %q", call, h.name, h.topic)
 	if !LegalTopicNames.MatchString(h.name) {
-		panic(where + ": a handler's name has only the characters [-._a-zA-Z0-9]")
+		panic(fmt.Sprintf("%s: a handler's name has 1 to %d of the characters [-._a-zA-Z0-9]", where, maxName))
 	}
 	if h.deadLetter && h.writesLetters() {
 		panic(fmt.Sprintf("%s: OnFailure%v for a handler of a dead-letter topic: letters have no letters", where, h.onFailure))
-	}
-	if err := l.checkTopic(h.topic, h.letterGroup()); err != nil {
-		panic(fmt.Sprintf("%s: %v", where, err))
 	}
 	switch h.onFailure {
 	case eventmodels.OnFailureDiscard, eventmodels.OnFailureBlock, eventmodels.OnFailureRetryLater, eventmodels.OnFailureSave:
@@ -225,6 +222,9 @@ func (l *LibraryNoDB) register(call string, h *registeredHandler, opts []Handler
 	defer l.mu.Unlock()
 	if l.phase >= phaseRunning {
 		panic(where + ": the Library runs already; register handlers before StartConsuming, CatchUpProduce and Produce")
+	}
+	if err := l.checkTopic(h.topic, h.letterGroup()); err != nil {
+		panic(fmt.Sprintf("%s: %v", where, err))
 	}
 	for _, other := range l.handlers {
 		if other.name == h.name && other.topic == h.topic && other.group == h.group {

@@ -44,7 +44,7 @@ type Library[ID eventmodels.AbstractID[ID], TX eventmodels.AbstractTX, DB eventm
 }
 
 // LibraryNoDB is the part of a [Library] that does not depend on its type
-// parameters.
+// parameters. There is none without a Library.
 type LibraryNoDB struct {
 	// ProduceSyncCount counts the passes over the outbox that a commit made
 	// itself, since the process runs no CatchUpProduce.

@@ -41,7 +41,8 @@ func NewConsumerGroup(name string) ConsumerGroupName {
 }
 
 // checkTopic says why a topic of this name cannot be produced to or consumed;
-// group is "" if no group consumes it.
+// group is "" if no group consumes it. The caller holds l.mu, or the Library
+// runs: the prefix counts.
 func (l *LibraryNoDB) checkTopic(topic, group string) error {
 	wire := string(l.wireTopic(topic))
 	switch {

@@ -83,9 +83,6 @@ func (l *LibraryNoDB) edit(setter string, change func(*settings)) {
 	if l.phase >= phaseRunning {
 		panic(fmt.Sprintf("events: %s was called when the Library ran already; call it before StartConsuming, CatchUpProduce and Produce", setter))
 	}
-	if l.settings.topics == nil {
-		l.settings = defaultSettings()
-	}
 	change(&l.settings)
 }
 
@@ -95,7 +92,7 @@ func (l *LibraryNoDB) edit(setter string, change func(*settings)) {
 // characters than names may have.
 func (l *LibraryNoDB) SetPrefix(prefix string) {
 	if prefix != "" && !LegalTopicNames.MatchString(prefix) {
-		panic(fmt.Sprintf("events: SetPrefix(%q): a prefix has only the characters [-._a-zA-Z0-9]", prefix))
+		panic(fmt.Sprintf("events: SetPrefix(%q): a prefix has at most %d of the characters [-._a-zA-Z0-9]", prefix, maxName))
 	}
 	l.edit("SetPrefix", func(s *settings) { s.prefix = prefix })
 }
@@ -157,10 +154,12 @@ func (l *LibraryNoDB) SetMaxRunningHandlers(n int) {
 // least 1), LogAppendTime. A topic that exists is left as it is. It panics if
 // the topic's name is illegal.
 func (l *LibraryNoDB) SetTopicConfig(config kafka.TopicConfig) {
-	l.edit("SetTopicConfig", func(s *settings) { s.topics[config.Topic] = config })
-	if err := l.checkTopic(config.Topic, ""); err != nil {
-		panic(fmt.Sprintf("events: SetTopicConfig: %v", err))
-	}
+	l.edit("SetTopicConfig", func(s *settings) {
+		if err := l.checkTopic(config.Topic, ""); err != nil {
+			panic(fmt.Sprintf("events: SetTopicConfig: %v", err))
+		}
+		s.topics[config.Topic] = config
+	})
 }
 
 // SetDialer makes the library open its connections to brokers with dial, for
@@ -191,7 +190,7 @@ func (l *LibraryNoDB) SkipNotifierSupport() {
 // or broadcastLFConsumer without a database.
 func (l *Library[ID, TX, DB]) SetBroadcastConsumerBaseName(name string) {
 	if !LegalTopicNames.MatchString(name) {
-		panic(fmt.Sprintf("events: SetBroadcastConsumerBaseName(%q): a name has only the characters [-._a-zA-Z0-9]", name))
+		panic(fmt.Sprintf("events: SetBroadcastConsumerBaseName(%q): a name has 1 to %d of the characters [-._a-zA-Z0-9]", name, maxName))
 	}
 	l.edit("SetBroadcastConsumerBaseName", func(s *settings) { s.broadcastName = name })
 }

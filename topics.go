@@ -14,15 +14,25 @@ import (
 // announced with SetTopicConfig, that these were. The error names each topic
 // that is wrong. It does not use the network.
 func (l *LibraryNoDB) ValidateTopics(ctx context.Context, topics []string) error {
-	for _, topic := range topics {
-		if err := l.checkTopic(topic, ""); err != nil {
-			return err
-		}
+	if err := errors.Join(l.illegal(topics)...); err != nil {
+		return err
 	}
 	if missing := l.unregistered(topics); len(missing) > 0 {
 		return &UnregisteredTopicsError{Topics: missing}
 	}
 	return ctx.Err()
+}
+
+// illegal says of each of topics whose name cannot be used why.
+func (l *LibraryNoDB) illegal(topics []string) (errs []error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, topic := range topics {
+		if err := l.checkTopic(topic, ""); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
 }
 
 // unregistered returns those of topics that were not announced although they
@@ -109,8 +119,7 @@ func (l *LibraryNoDB) topicSpec(topic string) kafka.TopicSpec {
 	return spec
 }
 
-// producedTopics returns the topics that were announced, for looking up their
-// limits.
+// announcedTopics returns the topics that SetTopicConfig was called for.
 func (l *LibraryNoDB) announcedTopics() []string {
 	return slices.Sorted(maps.Keys(l.settings.topics))
 }
