@@ -37,6 +37,9 @@ func TestCredentials(t *testing.T) {
 		if err == nil {
 			<-started
 		}
+		if ping := lib.PingBrokers(ctx); (ping == nil) != (err == nil) || errors.Is(ping, events.ErrAuthentication) != errors.Is(err, events.ErrAuthentication) {
+			t.Errorf("%s: PingBrokers says %v", text, ping)
+		}
 		return err
 	}
 	if err := start("sha256:alice:right:pass:word"); err != nil {

@@ -22,23 +22,23 @@ const (
 	// ErrNoDatabase is the error of calls that need a database when Configure
 	// was given none.
 	ErrNoDatabase errors.String = "the Library has no database; give Configure a connection (eventpg.Open or the like)"
-	// ErrStopped is the error of calls that come after Shutdown, or after
-	// consuming has ended.
+	// ErrStopped is the error of calls that come after Shutdown.
 	ErrStopped errors.String = "the Library is stopped; a stopped Library cannot be used again"
-	// ErrAlreadyStarted is the error of a second StartConsuming or
-	// CatchUpProduce.
+	// ErrAlreadyStarted is the error of a second StartConsuming, also after the
+	// end of the first, and of a CatchUpProduce while another one runs.
 	ErrAlreadyStarted errors.String = "it was started before"
 	// ErrTooBig is (errors.Is) the error of an event that is larger than its
 	// topic allows; see [TooBigError].
 	ErrTooBig errors.String = "event is too big"
-	// ErrUnreachable is the error of StartConsuming when no broker answers.
+	// ErrUnreachable is the error of StartConsuming and PingBrokers when no
+	// broker answers.
 	ErrUnreachable errors.String = "no Kafka broker answers"
-	// ErrAuthentication is the error of StartConsuming, CatchUpProduce, Produce
-	// and CreateTopics when the brokers refuse the SASL credentials that
+	// ErrAuthentication is the error of StartConsuming, CatchUpProduce, Produce,
+	// CreateTopics and PingBrokers when the brokers refuse the SASL credentials that
 	// Configure was given, or want others.
 	ErrAuthentication errors.String = "the Kafka brokers refuse the credentials; check the saslMechanism given to Configure"
-	// ErrCertificate is the error of StartConsuming, CatchUpProduce, Produce
-	// and CreateTopics when a broker's TLS certificate cannot be trusted, or
+	// ErrCertificate is the error of StartConsuming, CatchUpProduce, Produce,
+	// CreateTopics and PingBrokers when a broker's TLS certificate cannot be trusted, or
 	// the brokers refuse the certificate of this process.
 	ErrCertificate errors.String = "TLS certificates do not fit; check the tlsConfig given to Configure, and the brokers' certificates"
 )

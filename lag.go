@@ -87,12 +87,12 @@ func (l *LibraryNoDB) consumerLag(ctx context.Context, groups []ConsumerGroupNam
 	return lags, nil
 }
 
-// PingBrokers asks a broker whether it answers. The error says what is wrong
-// with the address, TLS or authentication, as far as that can be told.
+// PingBrokers asks a broker whether it answers, until ctx ends. The error is
+// [ErrAuthentication], [ErrCertificate] or, with the addresses that were tried,
+// [ErrUnreachable].
 func (l *LibraryNoDB) PingBrokers(ctx context.Context) error {
-	client, err := l.kafkaClient()
-	if err != nil {
+	if err := l.reach(ctx); err != nil {
 		return fmt.Errorf("ping the brokers: %w", err)
 	}
-	return client.Ping(ctx)
+	return nil
 }

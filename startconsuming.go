@@ -53,10 +53,11 @@ type consumption struct {
 // The error says what is wrong before anything is started: not configured, a
 // second call ([ErrAlreadyStarted]), an exactly-once handler without database
 // ([ErrNoDatabase]), topics that were not announced ([UnregisteredTopicError]),
-// no broker that answers ([ErrUnreachable]), wrong credentials
-// ([ErrAuthentication]) or TLS certificates ([ErrCertificate]). After an error StartConsuming can be called again. What fails later is logged and
-// tried again. If ctx ends before the handlers are ready, that is no error:
-// started stays open, and stopped closes.
+// no broker that answers ([ErrUnreachable], after 10 s), wrong credentials
+// ([ErrAuthentication]) or TLS certificates ([ErrCertificate]). After an error
+// StartConsuming can be called again. What fails later is logged and tried again.
+// If ctx ends before the handlers are ready, that is no error: started stays open,
+// and stopped closes.
 func (l *Library[ID, TX, DB]) StartConsuming(ctx context.Context) (started chan struct{}, stopped chan struct{}, err error) {
 	run, err := l.prepareConsuming(ctx)
 	if err != nil {
@@ -91,9 +92,13 @@ func (l *Library[ID, TX, DB]) prepareConsuming(ctx context.Context) (*consumptio
 	run.ctx, run.cancel = context.WithCancel(ctx)
 	run.limit, run.cutShort = context.WithCancel(context.WithoutCancel(ctx))
 	if err := l.consumer.begin(run); err != nil {
+		run.cancel()
+		run.cutShort()
 		return nil, err
 	}
-	if err := l.reach(run.ctx); err != nil && run.ctx.Err() == nil {
+	reaching, cancel := context.WithTimeout(run.ctx, reachTimeout)
+	defer cancel()
+	if err := l.reach(reaching); err != nil && run.ctx.Err() == nil {
 		l.consumer.giveUp(run)
 		return nil, err
 	}
@@ -151,20 +156,19 @@ func (l *Library[ID, TX, DB]) checkHandlers() error {
 }
 
 // reach makes sure that the addresses and credentials are right.
-func (l *Library[ID, TX, DB]) reach(ctx context.Context) error {
+func (l *LibraryNoDB) reach(ctx context.Context) error {
 	client, err := l.kafkaClient()
 	if err != nil {
 		return err
 	}
-	limited, cancel := context.WithTimeout(ctx, reachTimeout)
-	defer cancel()
-	if err := client.Ping(limited); err != nil {
-		if refused := refusal(err); refused != nil {
-			return refused
-		}
-		return errors.Join(ErrUnreachable, err)
+	err = client.Ping(ctx)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if refused := refusal(err); refused != nil {
+		return refused
+	}
+	return errors.Join(ErrUnreachable, err)
 }
 
 // refusal gives the refusal of a connection a type that users can tell apart;

@@ -182,10 +182,13 @@ func (s *suite[ID, TX, DB]) unreachableBrokers(t *testing.T) {
 	defer lib.Shutdown(context.Background())
 	for range 2 {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		_, _, err := lib.StartConsuming(ctx)
+		_, _, startErr := lib.StartConsuming(ctx)
+		pingErr := lib.PingBrokers(ctx)
 		cancel()
-		if !errors.Is(err, events.ErrUnreachable) || !strings.Contains(err.Error(), "127.0.0.1:1") {
-			t.Errorf("StartConsuming: %v", err)
+		for what, err := range map[string]error{"StartConsuming": startErr, "PingBrokers": pingErr} {
+			if !errors.Is(err, events.ErrUnreachable) || !strings.Contains(err.Error(), "127.0.0.1:1") {
+				t.Errorf("%s: %v", what, err)
+			}
 		}
 	}
 	unset := events.New[ID, TX, DB]()
