@@ -56,7 +56,8 @@ func (l *Library[ID, TX, DB]) GetBroadcastConsumerGroupName() string {
 	return l.broadcastName
 }
 
-func (l *Library[ID, TX, DB]) nameBroadcast() string {
+// nameBroadcast gives this instance its name.
+func (l *Library[ID, TX, DB]) nameBroadcast() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	base := l.settings.broadcastName
@@ -67,5 +68,4 @@ func (l *Library[ID, TX, DB]) nameBroadcast() string {
 		}
 	}
 	l.broadcastName = base + "-" + uuid.NewString()[:8]
-	return l.broadcastName
 }

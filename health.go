@@ -54,8 +54,8 @@ type RelayHealth struct {
 	Leading bool `json:"leading"`
 	// Rows wait in the outbox, the oldest for OldestAge; Parked ones were
 	// refused by the brokers. Both are counted up to [eventmodels.StatsLimit],
-	// see [eventmodels.OutboxStats]. SampledAt is when that was looked at, zero if it
-	// was not yet.
+	// see [eventmodels.OutboxStats]. SampledAt is when that was looked at, zero
+	// if it was not yet.
 	Rows      int64         `json:"rows"`
 	Parked    int64         `json:"parked"`
 	OldestAge time.Duration `json:"oldest_age_ns"`

@@ -148,8 +148,9 @@ const (
 
 // Bulk does the same with many letters, a batch of them at a time; replays are
 // asked for in the opposite order of Letters, so that what List yields is
-// handled again the oldest first. Letters that somebody else changes meanwhile are among those that failed. The error is that
-// of listing the letters, or ctx's; what was done by then stays done.
+// handled again the oldest first. Letters that somebody else changes meanwhile
+// are among those that failed. The error is that of listing the letters, or
+// ctx's; what was done by then stays done.
 func (d *DeadLetters) Bulk(ctx context.Context, bulk LetterBulk) (LetterBulkResult, error) {
 	kind, ok := letterOps[bulk.Op]
 	if !ok {

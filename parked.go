@@ -50,7 +50,7 @@ func (l *Library[ID, TX, DB]) ParkedEvents(ctx context.Context) iter.Seq2[Parked
 						Error: r.Error, CreatedAt: r.CreatedAt, ParkedAt: r.ParkedAt,
 					}
 					if !yield(e, nil) {
-						return errStopped
+						return errBroken
 					}
 					after = r.ParkedKey()
 				}
@@ -59,14 +59,14 @@ func (l *Library[ID, TX, DB]) ParkedEvents(ctx context.Context) iter.Seq2[Parked
 				}
 			}
 		})
-		if err != nil && !errors.Is(err, errStopped) {
+		if err != nil && !errors.Is(err, errBroken) {
 			yield(ParkedEvent{}, fmt.Errorf("list parked events: %w", err))
 		}
 	}
 }
 
-// errStopped says that an iteration was ended from outside.
-var errStopped = errors.New("stopped")
+// errBroken ends the reading of a list whose reader has seen enough.
+var errBroken = errors.New("the iteration was broken off")
 
 // RequeueParked puts parked events back into the outbox, behind what is there,
 // with the ids that they have, and wakes the relay. It returns how many there

@@ -97,5 +97,8 @@ type UnknownHandlerError struct {
 
 // Error names the handlers that there are.
 func (e *UnknownHandlerError) Error() string {
+	if len(e.Registered) == 0 {
+		return fmt.Sprintf("no handler is called %q; none is registered", e.Handler)
+	}
 	return fmt.Sprintf("no handler is called %q; use a name that was given to Consume*: %s", e.Handler, strings.Join(e.Registered, ", "))
 }

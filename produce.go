@@ -34,15 +34,12 @@ func (l *Library[ID, TX, DB]) Produce(ctx context.Context, method eventmodels.Pr
 	default:
 		return fmt.Errorf("produce: unknown method %q; use eventmodels.ProduceImmediate", method)
 	}
-	if err := l.run(); err != nil {
+	client, err := l.kafkaClient()
+	if err != nil {
 		return fmt.Errorf("produce: %w", err)
 	}
 	if len(events) == 0 {
 		return nil
-	}
-	client, err := l.kafkaClient()
-	if err != nil {
-		return fmt.Errorf("produce: %w", err)
 	}
 	out := outgoings.Get().(*outgoing)
 	defer out.recycle()

@@ -32,11 +32,11 @@ type SASLConfig struct {
 // or "sha512:user:password". The password may contain colons. The error never
 // contains the text.
 func (c *SASLConfig) UnmarshalText(text []byte) error {
-	method, rest, _ := strings.Cut(string(text), ":")
-	if SASLMethod(method) == SASLNone && rest == "" && string(text) == string(SASLNone) {
+	if SASLMethod(text) == SASLNone {
 		c.Mechanism = nil
 		return nil
 	}
+	method, rest, _ := strings.Cut(string(text), ":")
 	user, password, ok := strings.Cut(rest, ":")
 	if !ok || user == "" {
 		return errors.New(`SASL configuration: want "none" or "method:user:password" with the method plain, sha256 or sha512`)

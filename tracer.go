@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/seed46dd6f11/events/eventmodels"
 )
@@ -18,9 +19,9 @@ func (t slogTracer) Logf(format string, args ...any) { t.logger.Info(fmt.Sprintf
 // tracerHandler writes log records of level Info and above as lines to a
 // Tracer.
 type tracerHandler struct {
-	slog.Handler // formats into line
-	line         *bytes.Buffer
-	mu           chan struct{} // guards line; capacity 1
+	slog.Handler               // formats into line
+	line         *bytes.Buffer // guarded by mu
+	mu           *sync.Mutex   // of all handlers that format into line
 	tracer       eventmodels.Tracer
 }
 
@@ -32,18 +33,23 @@ func newTracerHandler(tracer eventmodels.Tracer) slog.Handler {
 		}
 		return a
 	}})
-	return tracerHandler{Handler: format, line: line, mu: make(chan struct{}, 1), tracer: tracer}
+	return tracerHandler{Handler: format, line: line, mu: new(sync.Mutex), tracer: tracer}
 }
 
 // Handle implements [slog.Handler].
 func (h tracerHandler) Handle(ctx context.Context, r slog.Record) error {
-	h.mu <- struct{}{}
-	h.line.Reset()
-	err := h.Handler.Handle(ctx, r)
-	text := string(bytes.TrimSuffix(h.line.Bytes(), []byte("\n")))
-	<-h.mu
+	text, err := h.format(ctx, r)
 	h.tracer.Logf("%s", text)
 	return err
+}
+
+// format returns the line of a record.
+func (h tracerHandler) format(ctx context.Context, r slog.Record) (string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.line.Reset()
+	err := h.Handler.Handle(ctx, r)
+	return string(bytes.TrimSuffix(h.line.Bytes(), []byte("\n"))), err
 }
 
 // WithAttrs implements [slog.Handler].

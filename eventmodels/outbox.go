@@ -197,17 +197,16 @@ func (r *ParkedRow) ParkedKey() ParkedKey { return ParkedKey{r.ParkedAt, r.Outbo
 type OutboxStore interface {
 	// AcquireLease takes the lease of a scope if it is free, expired or
 	// already owner's, with a new epoch, and with the DoneTo that was recorded
-	// last. held is false, and only Owner of the
-	// lease set, if another owner's lease is live. A first lease records
-	// clusterID; if another cluster is recorded the error is a
-	// [*ClusterMismatchError].
+	// last. held is false, and only Owner of the lease set, if another owner's
+	// lease is live. A first lease records clusterID; if another cluster is
+	// recorded the error is a [*ClusterMismatchError].
 	AcquireLease(ctx context.Context, scope, owner, clusterID string, ttl time.Duration) (l Lease, held bool, err error)
 	// SetProducer records the producer id, and the epoch to begin with, for
 	// the holder of l. [ErrLeaseLost] if it is l's no more.
 	SetProducer(ctx context.Context, l Lease, producerID int64, epoch int16) (Lease, error)
-	// RenewLease extends l to ttl from now, and records its DoneTo. [ErrLeaseLost] if another owner
-	// has it or its epoch has changed; a lease that has expired but that
-	// nobody has taken is renewed.
+	// RenewLease extends l to ttl from now, and records its DoneTo.
+	// [ErrLeaseLost] if another owner has it or its epoch has changed; a lease
+	// that has expired but that nobody has taken is renewed.
 	RenewLease(ctx context.Context, l Lease, ttl time.Duration) error
 	// ReleaseLease lets l expire at once, and records its DoneTo, if it is
 	// still l's.

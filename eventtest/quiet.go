@@ -18,8 +18,8 @@ import (
 // and do not count.
 //
 // The test ends if that takes more than 30 seconds (in virtual time ten
-// minutes); the failure says what is left. It is meant for a test that produces nothing
-// meanwhile.
+// minutes); the failure says what is left. It is meant for a test that produces
+// nothing meanwhile.
 func (s *Service) WaitQuiet() {
 	s.t.Helper()
 	deadline := time.Now().Add(s.patience())
