@@ -13,7 +13,11 @@ import (
 type Codec interface {
 	// Encode returns the bytes of a payload.
 	Encode(payload any) ([]byte, error)
-	// Decode reads data into payload, a pointer to the topic's type.
+	// Decode reads data into payload, a pointer to the topic's type. An error
+	// means that the event is wrong: it is not decoded again, and takes what
+	// its handler's OnFailure says. A codec that asks somebody else, for a
+	// schema for example, returns an error with [SetErrorHandling] and
+	// RetryUntilTimeout if it has got no answer.
 	Decode(data []byte, payload any) error
 }
 
@@ -77,7 +81,7 @@ func decodePayload[E any](m *Message, payload *E) error {
 		return nil
 	}
 	if err := codec.Decode(m.Data, payload); err != nil {
-		return &DecodeError{Topic: m.Topic, ID: m.ID, ContentType: m.ContentType, Reason: decodeReason(err, reflect.TypeFor[E]())}
+		return &DecodeError{Topic: m.Topic, ID: m.ID, ContentType: m.ContentType, Reason: decodeReason(err, reflect.TypeFor[E]()), err: err}
 	}
 	return nil
 }

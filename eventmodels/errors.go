@@ -9,7 +9,8 @@ import (
 const (
 	// ErrDecode is (errors.Is) the error of an event whose payload does not
 	// fit its topic's type. The event follows its handler's OnFailure without
-	// being tried again. See [DecodeError].
+	// being tried again, unless the codec's error says otherwise (see
+	// [Codec]). See [DecodeError].
 	ErrDecode errors.String = "event cannot be decoded"
 	// ErrAlreadyProcessed says that an exactly-once handler has handled the
 	// event before.
@@ -35,12 +36,14 @@ const (
 	ErrLeaseLost errors.String = "the relay's lease is held by another process"
 )
 
-// DecodeError says why a payload could not be decoded. It never quotes the
-// payload.
+// DecodeError says why a payload could not be decoded. Its text never quotes
+// the payload; that of the error that it wraps, the codec's, may.
 type DecodeError struct {
 	Topic, ID, ContentType string
 	// Reason says what is wrong and where.
 	Reason string
+
+	err error // the codec's, nil if none was asked
 }
 
 // Error names the event and the reason.
@@ -50,6 +53,9 @@ func (e *DecodeError) Error() string {
 
 // Is makes errors.Is(err, ErrDecode) true.
 func (e *DecodeError) Is(target error) bool { return target == ErrDecode }
+
+// Unwrap returns the codec's error, nil if there is none.
+func (e *DecodeError) Unwrap() error { return e.err }
 
 // InvalidEventError says why an event cannot be produced. Errors of the
 // event's own Marshal are wrapped.

@@ -171,3 +171,58 @@ func TestRegisteredCodecIsFoundWhateverItsParameters(t *testing.T) {
 		}
 	}
 }
+
+// What a codec says of its own error holds; without that an event that cannot
+// be decoded is not tried again. The codec's text, which may quote the payload,
+// is not in that of the error.
+func TestCodecsErrorHandling(t *testing.T) {
+	noAnswer := errors.New("the registry does not know \"secret\" yet")
+	for mediaType, test := range map[string]struct {
+		err  error
+		want ErrorHandling
+	}{
+		"application/x-wrong": {noAnswer, DoNotRetry},
+		"application/x-asks":  {SetErrorHandling(RetryAfter(noAnswer, time.Minute), RetryUntilTimeout), RetryUntilTimeout},
+		"application/x-skips": {SetErrorHandling(noAnswer, IgnoreError), IgnoreError},
+	} {
+		RegisterCodec(mediaType, failingCodec{test.err})
+		err := BindTopic[int]("t").Handler(func(context.Context, Event[int]) error {
+			t.Error("the handler was called")
+			return nil
+		}).Handle(t.Context(), &Message{Topic: "t", ContentType: mediaType, Data: []byte("secret")})
+		if got := GetErrorHandling(err); !errors.Is(err, ErrDecode) || !errors.Is(err, noAnswer) || got != test.want {
+			t.Errorf("%s: %v, which is %v, not %v", mediaType, err, got, test.want)
+		}
+		if strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: the error quotes the payload: %v", mediaType, err)
+		}
+		if d, ok := GetRetryAfter(err); ok != (test.want == RetryUntilTimeout) || ok && d != time.Minute {
+			t.Errorf("%s: tried again after %v, %t", mediaType, d, ok)
+		}
+	}
+}
+
+type failingCodec struct{ err error }
+
+func (c failingCodec) Encode(any) ([]byte, error) { return nil, c.err }
+func (c failingCodec) Decode([]byte, any) error   { return c.err }
+
+// A handler without function is a mistake that is told where it is made.
+func TestHandlersNeedAFunction(t *testing.T) {
+	topic := BindTopicTx[int, StringEventID, AbstractTX, AbstractDB[StringEventID, AbstractTX]]("orders")
+	for name, make := range map[string]func(){
+		"Handler":        func() { topic.Handler(nil) },
+		"BatchHandler":   func() { topic.BatchHandler(nil) },
+		"HandlerTx":      func() { topic.HandlerTx(nil) },
+		"BatchHandlerTx": func() { topic.BatchHandlerTx(nil) },
+	} {
+		func() {
+			defer func() {
+				if r := recover(); r == nil || !strings.Contains(fmt.Sprint(r), "orders") {
+					t.Errorf("%s(nil): %v", name, r)
+				}
+			}()
+			make()
+		}()
+	}
+}

@@ -89,7 +89,7 @@ func SetErrorHandling(err error, handling ErrorHandling) error {
 
 // GetErrorHandling returns what [SetErrorHandling] said of err or of an error
 // that it wraps. Without that it is RetryUntilTimeout, but DoNotRetry for
-// [ErrDecode] and for errors with which trying again cannot help.
+// [ErrDecode].
 func GetErrorHandling(err error) ErrorHandling {
 	var handled *handledError
 	if errors.As(err, &handled) {

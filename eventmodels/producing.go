@@ -53,11 +53,13 @@ type AttributedEvent interface {
 type ProduceMethod string
 
 const (
-	// ProduceInTransaction labels events handed to Kafka right after the
-	// transaction that produced them.
+	// ProduceInTransaction is for a service that calls Produce for events of a
+	// transaction of its own. The library itself does not use it: the events of
+	// a transaction come out of the outbox.
 	ProduceInTransaction ProduceMethod = "tx"
-	// ProduceCatchUp labels events that the relay moved from the outbox.
+	// ProduceCatchUp labels events that came out of the outbox, whether the
+	// relay of CatchUpProduce has sent them or the commit itself.
 	ProduceCatchUp ProduceMethod = "catchUp"
-	// ProduceImmediate labels events that went to Kafka without an outbox.
+	// ProduceImmediate labels events that go to Kafka without an outbox.
 	ProduceImmediate ProduceMethod = "immediate"
 )
