@@ -69,8 +69,8 @@ type stream struct {
 
 	mu            sync.Mutex
 	segments      []segment
-	size          int           // bytes in segments; at most streamBuffer, plus one write's remainder never
-	changed       chan struct{} // closed and replaced at every change of what is below or above
+	size          int           // bytes in segments; at most streamBuffer
+	changed       chan struct{} // closed and replaced whenever another of these fields changes
 	readDeadline  time.Time
 	writeDeadline time.Time
 	readClosed    bool  // the reading end has closed: reads fail, written bytes go nowhere

@@ -8,13 +8,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,7 +66,7 @@ func run(ctx context.Context, lasting time.Duration, out string) (err error) {
 				c.lines = append(c.lines, line{label: legend(target.LegendFormat, series.Metric), points: series.Values})
 			}
 		}
-		sort.SliceStable(c.lines, func(i, j int) bool { return c.lines[i].most() > c.lines[j].most() })
+		slices.SortStableFunc(c.lines, func(a, b line) int { return cmp.Compare(b.most(), a.most()) })
 		d.charts = append(d.charts, c)
 	}
 	return os.WriteFile(out, []byte(d.svg()), 0o644)

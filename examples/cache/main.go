@@ -131,8 +131,13 @@ func run(ctx context.Context) error {
 	for version := 1; version <= 3; version++ {
 		changed := price{Product: "apple", Cents: 100 * version, Version: version}
 		body, _ := json.Marshal(changed)
-		if _, err := http.Post(first.URL+"/prices", "application/json", bytes.NewReader(body)); err != nil {
+		changing, err := http.Post(first.URL+"/prices", "application/json", bytes.NewReader(body))
+		if err != nil {
 			return err
+		}
+		changing.Body.Close()
+		if changing.StatusCode != http.StatusOK {
+			return fmt.Errorf("the price was not changed: %s", changing.Status)
 		}
 		for name, server := range map[string]*httptest.Server{"one": first, "two": second} {
 			answer, err := http.Get(server.URL + "/prices/apple?after=" + strconv.Itoa(version-1))

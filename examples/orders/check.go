@@ -82,11 +82,11 @@ func compare[ID eventmodels.AbstractID[ID], TX eventmodels.EnhancedTX, DB databa
 		if orders, err = column(ctx, tx, `SELECT id FROM demo_orders`); err != nil {
 			return err
 		}
-		if behind, err := s.unrewarded(ctx, tx); err != nil {
+		behind, err := s.unrewarded(ctx, tx)
+		if err != nil {
 			return err
-		} else {
-			add("orders that the loyalty programme has not seen", behind)
 		}
+		add("orders that the loyalty programme has not seen", behind)
 		rows, err := tx.QueryContext(ctx, `SELECT product, cents, version FROM demo_prices`)
 		if err != nil {
 			return err

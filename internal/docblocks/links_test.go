@@ -69,6 +69,28 @@ func deadLinks(root, page, text string) (dead []string) {
 	return dead
 }
 
+// pages are the documentation, relative to the project's folder.
+func pages(t *testing.T, root string) (found []string) {
+	t.Helper()
+	for _, pattern := range []string{"README.md", "CONTRIBUTING.md", "docs/*.md", "examples/*.md"} {
+		matches, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range matches {
+			page, err := filepath.Rel(root, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, page)
+		}
+	}
+	if len(found) < 4 {
+		t.Fatalf("only these pages were found: %v", found)
+	}
+	return found
+}
+
 // What a page links to is there, headings included.
 func TestLinks(t *testing.T) {
 	root, err := filepath.Abs("../..")

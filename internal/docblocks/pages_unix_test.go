@@ -1,3 +1,5 @@
+//go:build unix
+
 package docblocks
 
 import (
@@ -12,28 +14,6 @@ import (
 
 // patience is for one block, which may compile the library first.
 const patience = 5 * time.Minute
-
-// pages are the documentation, relative to the project's folder.
-func pages(t *testing.T, root string) (found []string) {
-	t.Helper()
-	for _, pattern := range []string{"README.md", "CONTRIBUTING.md", "docs/*.md", "examples/*.md"} {
-		matches, err := filepath.Glob(filepath.Join(root, pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, path := range matches {
-			page, err := filepath.Rel(root, path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			found = append(found, page)
-		}
-	}
-	if len(found) < 4 {
-		t.Fatalf("only these pages were found: %v", found)
-	}
-	return found
-}
 
 // Every block of the documentation compiles and does what the page says.
 func TestPages(t *testing.T) {

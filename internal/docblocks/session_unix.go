@@ -1,3 +1,5 @@
+//go:build unix
+
 package docblocks
 
 import (
@@ -33,9 +35,6 @@ func NewSession(dir, root string, env []string, here func(string) string) (*Sess
 	s := &Session{dir: filepath.Join(dir, "page"), root: root, state: filepath.Join(dir, "state"), env: env, here: here}
 	return s, errors.Join(os.Mkdir(s.dir, 0o777), os.Mkdir(s.state, 0o777))
 }
-
-// Dir is the page's folder.
-func (s *Session) Dir() string { return s.dir }
 
 // Close ends what the page's commands have left running.
 func (s *Session) Close() {
