@@ -22,26 +22,26 @@ type call struct {
 	set  *flag.FlagSet
 	args []string
 
-	// of the connection
+	// Flags of the connection.
 	brokers, group, dsn, prefix, sasl, tls string
-	// of most
-	json bool
-
-	// of some commands
-	yes, dryRun, all           bool
+	// Flags of some commands.
+	json, yes, dryRun, all     bool
 	topic, handler, cause      string
 	state, since, until, after string
 	limit                      int
 	by, reason, payload        string
 	wait                       time.Duration
-	now                        time.Time
-	ids                        []events.LetterID
-	sinceTime, untilTime       time.Time
-	states                     []events.LetterState
-	close                      func() error
-	mechanism                  events.SASLConfig
-	tlsConfig                  *events.TLSConfig
-	brokerList                 []string
+
+	// What the texts above mean.
+	brokerList           []string
+	mechanism            events.SASLConfig
+	tlsConfig            *events.TLSConfig
+	states               []events.LetterState
+	sinceTime, untilTime time.Time
+	ids                  []events.LetterID
+
+	now   time.Time
+	close func() error // nil until the command has connected
 }
 
 // errHelp says that help was asked for and given.

@@ -90,7 +90,7 @@ type command struct {
 	needs []string // of the connection
 }
 
-var commands = slices.Concat(letterCommands, parkedCommands, otherCommands)
+var commands = slices.Concat(letterCommands, parkedCommands, statusCommands)
 
 // errPart says that a part was not done, and errNeedsYes that -yes is missing:
 // both have been told.
