@@ -21,5 +21,6 @@
 //
 // A measurement is a function of bench that returns a [compare.Measurement], and
 // has its place in the lists of bench.go. Its contenders share what Open makes;
-// each trial begins with a new topic or an emptied, vacuumed table.
+// each trial begins with a new topic or an emptied, vacuumed table, after a
+// checkpoint.
 package main

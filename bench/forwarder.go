@@ -139,6 +139,9 @@ func (r *relaying) forwarder(ctx context.Context, t *compare.Trial) error {
 	if _, err := f.db.ExecContext(ctx, "VACUUM (ANALYZE) "+f.schema().MessagesTable(forwarderTopic)); err != nil {
 		return err
 	}
+	if err := r.servers.Checkpoint(ctx); err != nil {
+		return err
+	}
 	ctx, cancel := patiently(ctx)
 	defer cancel()
 	t.Begin()

@@ -120,6 +120,9 @@ func (b bench) openMarks(ctx context.Context, c *compare.Cleanup, of ids, n int)
 	if err == nil {
 		_, err = conn.Exec(ctx, "VACUUM (ANALYZE) events_marks")
 	}
+	if err == nil {
+		err = b.servers.Checkpoint(ctx)
+	}
 	return m, err
 }
 

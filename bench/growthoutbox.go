@@ -98,6 +98,9 @@ func (s *crowded) drainFirst(ctx context.Context, t *compare.Trial) (err error) 
 	if _, err := s.conn.Exec(ctx, "VACUUM (ANALYZE) events_outbox"); err != nil {
 		return err
 	}
+	if err := s.servers.Checkpoint(ctx); err != nil {
+		return err
+	}
 	db, err := openDB(ctx, &t.Cleanup, s.dsn)
 	if err != nil {
 		return err

@@ -115,7 +115,11 @@ func run(ctx context.Context, args arguments) error {
 		errs  []error
 		begun = time.Now()
 	)
-	for _, m := range args.chosen(bench{servers: s, size: args.size}) {
+	chosen := args.chosen(bench{servers: s, size: args.size})
+	if args.size == full && len(chosen) > 0 {
+		errs = append(errs, runner.Warm(ctx, chosen[0]))
+	}
+	for _, m := range chosen {
 		if ctx.Err() != nil || args.limit > 0 && time.Since(begun)+m.Lasts > args.limit {
 			report.LeftOut = append(report.LeftOut, m.Name)
 			continue
@@ -160,7 +164,7 @@ func (args arguments) facts(ctx context.Context, s *servers.Servers) ([]string, 
 
 // howToRead says how the report is read.
 var howToRead = []string{
-	"Of each round's rate the report has minimum, median and maximum; of everything else the median. A ratio is one of medians. Contenders take turns in every round, on new topics and emptied, vacuumed tables.",
+	"Of each round's rate the report has minimum, median and maximum; of everything else the median. A ratio is one of medians. Contenders take turns in every round, on new topics and emptied, vacuumed tables after a checkpoint; each round begins with another one. Before the first measurement there is a round that does not count.",
 	"The rates are those of a machine whose few CPUs run broker, database and client at the same time: what one of them saves the others get. What counts is the ratio.",
 	"Allocations, bytes, CPU time (user and system) and memory are of the whole process of the client, what it does in the background included. Memory is the most that Go's runtime had from the system at a time.",
 	"Where less is better the ratio is below 1; the second part of the picture has it the other way round, so that right is faster in both.",

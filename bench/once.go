@@ -106,7 +106,7 @@ func (o *onceOnly) empty(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return o.servers.Checkpoint(ctx)
 }
 
 // effects counts what has been committed.

@@ -25,7 +25,7 @@ func (b bench) relay(batchSize int) compare.Measurement {
 		Title: fmt.Sprintf("an outbox of %d rows of %d bytes moved to Kafka, %d rows a read", b.size.rows, relayedBytes, batchSize),
 		Unit:  "rows",
 		Notes: []string{
-			"Timed from CatchUpProduce, or the first SELECT, until the outbox is empty. The table was vacuumed before.",
+			"Timed from CatchUpProduce, or the first SELECT, until the outbox is empty. The table was vacuumed before, and a checkpoint made.",
 			"bare loop: SELECT of the oldest rows, franz-go's ProduceSync of them all, DELETE of their keys, over and over. " +
 				"It has no lease, no headers and no regard for transactions that commit late.",
 			forwarderNote,
@@ -120,7 +120,7 @@ func (r *relaying) fill(ctx context.Context, table, statement string, topic any)
 			return err
 		}
 	}
-	return nil
+	return r.servers.Checkpoint(ctx)
 }
 
 // check compares what is in the topics with what should be there.

@@ -80,9 +80,11 @@ func (r Result) latencies() []string {
 	return names
 }
 
-// Run gives each contender its turn, in every round in the same order. A
-// contender that fails takes no part in the later rounds; the others go on. The
-// error says what has failed, and the result is there all the same.
+// Run gives each contender its turn in every round. Each round begins with the
+// contender after the one that the last began with, so that nobody is always the
+// one that comes after a rest, or after a certain other. A contender that fails
+// takes no part in the later rounds; the others go on. The error says what has
+// failed, and the result is there all the same.
 func (r Runner) Run(ctx context.Context, m Measurement) (result Result, err error) {
 	result.Measurement = m
 	var cleanup Cleanup
@@ -99,7 +101,7 @@ func (r Runner) Run(ctx context.Context, m Measurement) (result Result, err erro
 	var errs []error
 	for round := range r.rounds(m) {
 		for i := range result.Standings {
-			s := &result.Standings[i]
+			s := &result.Standings[(round+i)%len(result.Standings)]
 			if len(s.Errs) > 0 || ctx.Err() != nil {
 				continue
 			}
@@ -116,6 +118,14 @@ func (r Runner) Run(ctx context.Context, m Measurement) (result Result, err erro
 		}
 	}
 	return result, errors.Join(append(errs, ctx.Err())...)
+}
+
+// Warm runs a round of m that does not count: servers that have just started
+// answer at a fraction of their rate, until they have compiled what they run.
+func (r Runner) Warm(ctx context.Context, m Measurement) error {
+	r.Rounds, r.Profiles, r.Progress = 1, "", nil
+	_, err := r.Run(ctx, m)
+	return err
 }
 
 // rounds is how many m has.

@@ -3,6 +3,7 @@ package compare
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -36,7 +37,7 @@ func TestRunnerAlternates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(s.turns, ""); got != "ababab" {
+	if got := strings.Join(s.turns, ""); got != "abbaab" {
 		t.Errorf("turns %s", got)
 	}
 	for _, standing := range result.Standings {
@@ -91,5 +92,23 @@ func TestRunnerCleansUp(t *testing.T) {
 	}
 	if want := []string{"client", "group", "topic"}; !slices.Equal(order, want) {
 		t.Errorf("undone %v, want %v", order, want)
+	}
+}
+
+func TestWarmingDoesNotCount(t *testing.T) {
+	var s script
+	r := Runner{Rounds: 3, Profiles: t.TempDir(), Progress: func(Measurement, int, string, Sample, error) { t.Error("it is told of") }}
+	if err := r.Warm(t.Context(), measurement(s.contender("a", counted), s.contender("b", counted))); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(s.turns, ""); got != "ab" {
+		t.Errorf("turns %s", got)
+	}
+	if profiles, err := os.ReadDir(r.Profiles); err != nil || len(profiles) > 0 {
+		t.Errorf("profiles %v, error %v", profiles, err)
+	}
+	broken := errors.New("broken")
+	if err := r.Warm(t.Context(), measurement(s.contender("a", func(*Trial) error { return broken }))); !errors.Is(err, broken) {
+		t.Errorf("error %v", err)
 	}
 }
