@@ -13,6 +13,10 @@ import (
 // outgoing are the events of a call of Produce on their way into rows. Its memory
 // is used again, except what rows refer to.
 type outgoing struct {
+	// at is when Produce was called: the time of each of its events that does
+	// not say another. To ask the clock for each took a sixteenth of the time of
+	// a call with a thousand, and what repeats is smaller when it is compressed.
+	at      time.Time
 	encoder cloudevents.Encoder
 	events  []outgoingEvent
 	rows    []eventmodels.OutboxRow
@@ -23,7 +27,6 @@ type outgoing struct {
 type outgoingEvent struct {
 	cloudevents.Encoded
 	topic *producedTopic
-	at    time.Time
 }
 
 var outgoings = sync.Pool{New: func() any { return new(outgoing) }}
@@ -33,15 +36,14 @@ const maxPooledEvents = 1 << 12
 
 // add encodes an event.
 func (l *LibraryNoDB) add(out *outgoing, event eventmodels.ProducingEvent) error {
-	now := time.Now()
-	topic, encoded, id, err := l.encode(event, &out.encoder, now)
+	topic, encoded, id, err := l.encode(event, &out.encoder, out.at)
 	if err != nil {
 		return err
 	}
 	if encoded.ID == "" && l.settings.tracing != nil {
 		encoded.ID = id.String()
 	}
-	out.events = append(out.events, outgoingEvent{encoded, topic, now})
+	out.events = append(out.events, outgoingEvent{encoded, topic})
 	for _, t := range out.topics {
 		if t == topic {
 			return nil
@@ -80,7 +82,7 @@ func (o *outgoing) finish() []eventmodels.OutboxRow {
 			Key:       e.Key,
 			Headers:   headers[from:len(headers):len(headers)],
 			Payload:   e.Payload,
-			CreatedAt: e.at,
+			CreatedAt: o.at,
 		})
 	}
 	return o.rows

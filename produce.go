@@ -43,6 +43,7 @@ func (l *Library[ID, TX, DB]) Produce(ctx context.Context, method eventmodels.Pr
 	}
 	out := outgoings.Get().(*outgoing)
 	defer out.recycle()
+	out.at = time.Now()
 	for _, event := range events {
 		if err := l.add(out, event); err != nil {
 			return fmt.Errorf("produce: %w", err)

@@ -71,6 +71,34 @@ func TestDefaultsAndOwnAttributes(t *testing.T) {
 	}
 }
 
+// The text of a time is kept, for events that have the same.
+func TestTimesOfOneEncoder(t *testing.T) {
+	var w Encoder
+	now := defaults().Now
+	other := now.Add(time.Nanosecond)
+	zoned := now.In(time.FixedZone("x", 3600))
+	for range 2 {
+		var encoded []Encoded
+		times := []time.Time{{}, now, other, other, zoned, {}, now}
+		for _, at := range times {
+			e, err := w.Encode(topic.Event("k", model{}).Time(at), defaults())
+			if err != nil {
+				t.Fatal(err)
+			}
+			encoded = append(encoded, e)
+		}
+		for i, at := range times {
+			if at.IsZero() {
+				at = now
+			}
+			if m, err := Decode(record(encoded[i])); err != nil || !m.Timestamp.Equal(at) {
+				t.Errorf("event %d has the time %v, want %v (error %v)", i, m.Timestamp, at, err)
+			}
+		}
+		w.Reset()
+	}
+}
+
 type selfMarshaling struct {
 	eventmodels.SimpleEvent
 	payload []byte

@@ -43,6 +43,10 @@ type Encoder struct {
 	values  []byte
 	// written are the values that headers refer to.
 	written int
+	// at is the time that was encoded last, text what it is in RFC 3339: events
+	// of one call mostly have the same.
+	at   time.Time
+	text []byte
 }
 
 // Reset makes the memory available again: the headers of what was encoded are no
@@ -94,7 +98,7 @@ func (w *Encoder) Encode(event eventmodels.ProducingEvent, d Defaults) (Encoded,
 	w.add(headerSource, source)
 	w.add(headerSpecVersion, cmp.Or(attributes.SpecVersion, specVersion))
 	w.add(headerType, eventType)
-	w.values = at.UTC().AppendFormat(w.values, time.RFC3339Nano)
+	w.values = append(w.values, w.timeText(at)...)
 	w.end(headerTime)
 	if attributes.Subject != "" {
 		w.add(headerSubject, attributes.Subject)
@@ -114,6 +118,14 @@ func (w *Encoder) Encode(event eventmodels.ProducingEvent, d Defaults) (Encoded,
 	}
 	e.Headers = w.headers[first:len(w.headers):len(w.headers)]
 	return e, nil
+}
+
+// timeText returns a time in RFC 3339, valid until the next one.
+func (w *Encoder) timeText(at time.Time) []byte {
+	if len(w.text) == 0 || at != w.at {
+		w.at, w.text = at, at.UTC().AppendFormat(w.text[:0], time.RFC3339Nano)
+	}
+	return w.text
 }
 
 // add writes a header. What was written stays where it is when values grows.
