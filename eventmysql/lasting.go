@@ -3,6 +3,7 @@ package eventmysql
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 
 	"github.com/google/uuid"
 
@@ -37,21 +38,25 @@ func flush(ctx context.Context, conn *sql.Conn, scope string) error {
 
 // The mark is nobody's. A change of the marks that were found would be one less
 // statement, and a deadlock where two deliveries have found the same.
+//
+// A parameter in a list of columns has no type of its own: servers may take its
+// bytes for text, and look whether they are. What UNHEX returns is binary.
 const (
-	insertNobodys = `INSERT INTO events_marks (k, token, done_at) SELECT ?, 0, ` + now + ` FROM DUAL WHERE ` + showsEarly
-	deleteNobodys = `DELETE FROM events_marks WHERE k = ?`
+	insertNobodys = `INSERT INTO events_marks (k, token, done_at) SELECT UNHEX(?), 0, ` + now + ` FROM DUAL WHERE ` + showsEarly
+	deleteNobodys = `DELETE FROM events_marks WHERE k = UNHEX(?)`
 )
 
 // Outlast implements [eventdb.Outlaster].
 func (dialect) Outlast(ctx context.Context, tx eventmodels.AbstractTX) error {
-	k := uuid.New()
-	result, err := tx.ExecContext(ctx, insertNobodys, k[:])
+	id := uuid.New()
+	k := hex.EncodeToString(id[:])
+	result, err := tx.ExecContext(ctx, insertNobodys, k)
 	if err != nil {
 		return err
 	}
 	if inserted, err := result.RowsAffected(); err != nil || inserted == 0 {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, deleteNobodys, k[:])
+	_, err = tx.ExecContext(ctx, deleteNobodys, k)
 	return err
 }

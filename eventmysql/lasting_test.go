@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-sql-driver/mysql"
+
 	"github.com/seed46dd6f11/events/eventmodels"
 )
 
@@ -217,5 +219,52 @@ func TestShowsEarly(t *testing.T) {
 	fresh := f.store(t)
 	if want := settings.binlog != "1" || settings.sync != "1"; fresh.early.Load() != want {
 		t.Errorf("%+v, and commits are taken to be shown early: %v", settings, fresh.early.Load())
+	}
+}
+
+// counting counts the rows that the statements of a transaction change.
+type counting struct {
+	eventmodels.AbstractTX
+	changed int64
+}
+
+func (c *counting) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	result, err := c.AbstractTX.ExecContext(ctx, query, args...)
+	if err == nil {
+		n, _ := result.RowsAffected()
+		c.changed += n
+	}
+	return result, err
+}
+
+// A transaction that is to outlast a crash has changed something, however its
+// parameters travel, and leaves nothing behind.
+func TestOutlast(t *testing.T) {
+	f := newFixture(t)
+	var want int64 // a mark that comes and goes, where commits are shown early
+	if err := f.Admin.QueryRowContext(testContext(t), "SELECT 2 * ("+showsEarly+")").Scan(&want); err != nil {
+		t.Fatal(err)
+	}
+	for _, interpolated := range []bool{true, false} {
+		pool := rawPool(t, changed(t, f.DSN, func(c *mysql.Config) {
+			c.InterpolateParams = interpolated
+			c.Params = map[string]string{"sql_mode": "'STRICT_ALL_TABLES'"}
+		}))
+		for range 8 { // the mark is another one each time
+			tx, err := pool.BeginTx(testContext(t), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			counted := counting{AbstractTX: tx}
+			if err := (dialect{}).Outlast(testContext(t), &counted); err != nil || counted.changed != want {
+				t.Errorf("interpolated %v: %d changes, want %d, %v", interpolated, counted.changed, want, err)
+			}
+			if err := tx.Commit(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := f.Count(t, "events_marks"); n != 0 {
+			t.Errorf("interpolated %v: %d marks are left", interpolated, n)
+		}
 	}
 }

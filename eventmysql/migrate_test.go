@@ -158,11 +158,13 @@ func TestFacts(t *testing.T) {
 		"statements replicated": {"8.4.2", map[string]string{"log_bin": "ON", "binlog_format": "STATEMENT", "sync_binlog": "1"}, "binlog_format", 0},
 		"no binary log":         {"8.4.2", map[string]string{"log_bin": "OFF", "binlog_format": "STATEMENT", "sync_binlog": "0"}, "", 0},
 		"lazy":                  {"8.4.2", map[string]string{"innodb_flush_log_at_trx_commit": "2"}, "", 1},
+		"MariaDB's three":       {"10.11.19-MariaDB", map[string]string{"innodb_flush_log_at_trx_commit": "3"}, "", 0},
+		"torn pages":            {"8.4.2", map[string]string{"innodb_doublewrite": "OFF"}, "", 1},
 		"lazy log":              {"8.4.2", map[string]string{"log_bin": "ON", "binlog_format": "ROW", "sync_binlog": "0"}, "", 1},
 		"small packets":         {"8.4.2", map[string]string{"max_allowed_packet": "1048576"}, "", 1},
 	} {
 		f := facts{version: c.version, increment: "1", engines: all, current: true, settings: map[string]string{
-			"auto_increment_increment": "1", "innodb_flush_log_at_trx_commit": "1", "max_allowed_packet": "16777216"}}
+			"auto_increment_increment": "1", "innodb_flush_log_at_trx_commit": "1", "innodb_doublewrite": "ON", "max_allowed_packet": "16777216"}}
 		for setting, value := range c.settings {
 			f.settings[setting] = value
 		}

@@ -98,8 +98,12 @@ func (f *facts) err() error {
 
 // concerns are settings with which a promise does not hold after a crash.
 func (f *facts) concerns() (concerns []string) {
-	if v := f.settings["innodb_flush_log_at_trx_commit"]; v != "1" {
+	// 3, which MariaDB has, waits for the disk as 1 does, and once more.
+	if v := f.settings["innodb_flush_log_at_trx_commit"]; v != "1" && v != "3" {
 		concerns = append(concerns, fmt.Sprintf("innodb_flush_log_at_trx_commit is %s: a crash can lose transactions that were reported as committed, with their events; set it to 1", v))
+	}
+	if f.settings["innodb_doublewrite"] == "OFF" {
+		concerns = append(concerns, "innodb_doublewrite is OFF: a crash of the machine can damage tables; turn it on, unless the file system writes pages whole")
 	}
 	if v := f.settings["sync_binlog"]; f.settings["log_bin"] == "ON" && v != "1" {
 		concerns = append(concerns, fmt.Sprintf("sync_binlog is %s: after a crash a replica can be without transactions whose events were sent; set it to 1", v))
