@@ -219,8 +219,15 @@ func (s *stream) read(ctx context.Context, topic string, each func(*kgo.Record))
 	}
 	defer reader.Close()
 	for len(left) > 0 {
-		fetches := reader.PollFetches(ctx)
-		if err := fetches.Err0(); err != nil {
+		// No longer than that: where a short retention has removed the rest
+		// nothing comes any more.
+		polling, cancel := context.WithTimeout(ctx, time.Second)
+		fetches := reader.PollFetches(polling)
+		cancel()
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := fetches.Err0(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			return err
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
@@ -236,7 +243,6 @@ func (s *stream) read(ctx context.Context, topic string, each func(*kgo.Record))
 				delete(left, r.Partition)
 			}
 		})
-		// What a short retention has removed meanwhile is waited for in vain.
 		if starts, err = s.admin.ListStartOffsets(ctx, wire); err != nil {
 			return err
 		}

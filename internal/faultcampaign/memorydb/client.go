@@ -163,8 +163,8 @@ func (c *Client) travel(ctx context.Context, lost <-chan struct{}) error {
 	}
 }
 
-// ask runs a statement in autocommit, on a connection of its own. It is called
-// with the server's lock.
+// ask runs a statement in autocommit, on a connection of its own. The function
+// statement is called with the server's lock.
 func ask[T any](ctx context.Context, c *Client, statement func(*Server) (T, error)) (T, error) {
 	var none T
 	lost, err := c.connect(ctx)

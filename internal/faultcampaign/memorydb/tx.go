@@ -126,7 +126,7 @@ func (t *Tx) lock(name string) <-chan struct{} {
 }
 
 // Commit commits. An error does not say that the transaction has not taken
-// effect, except those of [refused].
+// effect, except a [refusedError].
 func (t *Tx) Commit() error {
 	defer t.stop()
 	loses := t.client.chance(func() float64 { return t.client.losing })

@@ -29,11 +29,6 @@ const (
 	Slow
 )
 
-// String returns the constant's name.
-func (s State) String() string {
-	return [...]string{"Open", "Cut", "Stalled", "Deaf", "Slow"}[s]
-}
-
 const (
 	portion = 32 << 10
 	// A slow link passes a small portion on after each pause: 80 KiB a second.

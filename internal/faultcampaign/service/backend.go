@@ -84,8 +84,7 @@ var Tables = []string{
 	`CREATE TABLE campaign_effects (id VARCHAR(40) NOT NULL, handler VARCHAR(40) NOT NULL, process VARCHAR(40) NOT NULL)`,
 }
 
-// Keys are the keys whose orders have an order, and Held those that long
-// transactions hold.
+// Keys are the keys of the load's orders.
 func Keys(n int) (keys []string) {
 	for i := range n {
 		keys = append(keys, fmt.Sprintf("key-%02d", i))

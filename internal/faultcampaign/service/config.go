@@ -29,7 +29,7 @@ type Config struct {
 // variable carries the Config to the process.
 const variable = "EVENTS_FAULTS_SERVICE"
 
-// Environment returns the variable that makes Main of a process that has it the
+// Environment returns the variable that makes a process which has it the
 // service.
 func (c Config) Environment() (string, error) {
 	text, err := json.Marshal(c)

@@ -11,8 +11,6 @@ type Report struct {
 	Goroutines int   `json:"goroutines"`
 	Sockets    int   `json:"sockets"`
 	Heap       int64 `json:"heap"` // bytes that are in use after a collection
-	// Leading says that this process relays.
-	Leading bool `json:"leading"`
 }
 
 func measure() Report {

@@ -165,13 +165,7 @@ func (s *service[ID, TX, DB]) obey(orders io.Reader) error {
 			}
 			go s.oversized(bytes)
 		case "report":
-			report := measure()
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-			if relay := s.lib.Health(ctx).Relay; relay != nil {
-				report.Leading = relay.Leading
-			}
-			cancel()
-			text, err := json.Marshal(report)
+			text, err := json.Marshal(measure())
 			if err != nil {
 				return err
 			}
