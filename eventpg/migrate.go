@@ -7,9 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
-	"strconv"
-	"strings"
+
+	"github.com/seed46dd6f11/events/internal/migration"
 )
 
 //go:embed migrations/*.sql
@@ -19,15 +18,7 @@ var migrations embed.FS
 // whose names begin with their number, to be applied once each and in this
 // order. Applied without Migrate, record their numbers in the table
 // events_schema, if Migrate is ever to run later.
-var Schema = mustSub(migrations, "migrations")
-
-func mustSub(files fs.FS, folder string) fs.FS {
-	sub, err := fs.Sub(files, folder)
-	if err != nil {
-		panic(err) // the folder is compiled in
-	}
-	return sub
-}
+var Schema, _ = fs.Sub(migrations, "migrations") // fails for illegal names only
 
 // migrationLock is the advisory lock that one migration at a time holds, for
 // the whole database. The number means nothing.
@@ -55,7 +46,7 @@ func Migrate(ctx context.Context, db *sql.DB) error {
 }
 
 func migrate(ctx context.Context, db *sql.DB) error {
-	steps, err := readSteps(Schema)
+	steps, err := migration.Steps(Schema)
 	if err != nil {
 		return err
 	}
@@ -75,17 +66,17 @@ func migrate(ctx context.Context, db *sql.DB) error {
 }
 
 // upToDate looks without a lock.
-func upToDate(ctx context.Context, db *sql.DB, steps []step) (bool, error) {
+func upToDate(ctx context.Context, db *sql.DB, steps []migration.Step) (bool, error) {
 	var exists bool
 	if err := db.QueryRowContext(ctx, `SELECT to_regclass('events_schema') IS NOT NULL`).Scan(&exists); err != nil || !exists {
 		return false, err
 	}
 	var version int
 	err := db.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM events_schema`).Scan(&version)
-	return err == nil && version >= steps[len(steps)-1].version, err
+	return err == nil && len(migration.After(version, steps)) == 0, err
 }
 
-func applySteps(ctx context.Context, tx *sql.Tx, steps []step) error {
+func applySteps(ctx context.Context, tx *sql.Tx, steps []migration.Step) error {
 	if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(migrationLock)); err != nil {
 		return fmt.Errorf("wait for other migrations: %w", err)
 	}
@@ -96,47 +87,15 @@ func applySteps(ctx context.Context, tx *sql.Tx, steps []step) error {
 	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM events_schema`).Scan(&version); err != nil {
 		return err
 	}
-	for _, s := range steps {
-		if s.version <= version {
-			continue
+	for _, step := range migration.After(version, steps) {
+		if _, err := tx.ExecContext(ctx, step.SQL); err != nil {
+			return fmt.Errorf("apply %s: %w", step.Name, err)
 		}
-		if _, err := tx.ExecContext(ctx, s.sql); err != nil {
-			return fmt.Errorf("apply %s: %w", s.name, err)
-		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO events_schema (version) VALUES ($1)`, s.version); err != nil {
-			return fmt.Errorf("record %s: %w", s.name, err)
+		if _, err := tx.ExecContext(ctx, `INSERT INTO events_schema (version) VALUES ($1)`, step.Version); err != nil {
+			return fmt.Errorf("record %s: %w", step.Name, err)
 		}
 	}
 	return nil
-}
-
-// A step is a file of the schema.
-type step struct {
-	version int
-	name    string
-	sql     string
-}
-
-func readSteps(schema fs.FS) ([]step, error) {
-	names, err := fs.Glob(schema, "*.sql")
-	if err != nil {
-		return nil, err
-	}
-	var steps []step
-	for _, name := range names {
-		number, _, _ := strings.Cut(name, "_")
-		version, err := strconv.Atoi(number)
-		if err != nil {
-			return nil, fmt.Errorf("the name of %s does not begin with a number", name)
-		}
-		text, err := fs.ReadFile(schema, name)
-		if err != nil {
-			return nil, err
-		}
-		steps = append(steps, step{version, name, string(text)})
-	}
-	slices.SortFunc(steps, func(a, b step) int { return a.version - b.version })
-	return steps, nil
 }
 
 // ignoreDone drops the error of a rollback of what has ended by itself.

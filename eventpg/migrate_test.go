@@ -67,22 +67,6 @@ func TestMigrateRollsBackAsAWhole(t *testing.T) {
 	}
 }
 
-func TestSchemaFiles(t *testing.T) {
-	names, err := fs.Glob(Schema, "*.sql")
-	if err != nil || len(names) == 0 {
-		t.Fatalf("files %v, %v", names, err)
-	}
-	steps, err := readSteps(Schema)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, s := range steps {
-		if s.version != i+1 {
-			t.Errorf("%s is the file number %d", s.name, i+1)
-		}
-	}
-}
-
 func TestSequenceCache(t *testing.T) {
 	f := newFixture(t)
 	mustExec(t, f.Admin, "ALTER TABLE events_outbox ALTER COLUMN seq SET CACHE 20")

@@ -1,15 +1,14 @@
 package mysqldb
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/seed46dd6f11/events/internal/migration"
 )
 
 // A Migration is the schema of a backend.
@@ -31,7 +30,7 @@ type Migration struct {
 
 // Run brings the tables up to date. It needs no rights where they are.
 func (m Migration) Run(ctx context.Context, db *sql.DB) error {
-	steps, err := readSteps(m.Schema)
+	steps, err := migration.Steps(m.Schema)
 	if err != nil {
 		return err
 	}
@@ -59,12 +58,12 @@ func (m Migration) locked(ctx context.Context, conn *sql.Conn, apply func() erro
 	return errors.Join(apply(), m.Unlock(ctx, conn))
 }
 
-func upToDate(ctx context.Context, conn *sql.Conn, steps []step) (bool, error) {
+func upToDate(ctx context.Context, conn *sql.Conn, steps []migration.Step) (bool, error) {
 	version, err := appliedVersion(ctx, conn)
 	if Number(err) == NumNoTable {
 		return false, nil
 	}
-	return err == nil && version >= steps[len(steps)-1].version, err
+	return err == nil && len(migration.After(version, steps)) == 0, err
 }
 
 func appliedVersion(ctx context.Context, conn *sql.Conn) (version int, err error) {
@@ -72,7 +71,7 @@ func appliedVersion(ctx context.Context, conn *sql.Conn) (version int, err error
 	return version, err
 }
 
-func (m Migration) apply(ctx context.Context, conn *sql.Conn, steps []step) error {
+func (m Migration) apply(ctx context.Context, conn *sql.Conn, steps []migration.Step) error {
 	if _, err := conn.ExecContext(ctx, m.VersionTable); err != nil {
 		return fmt.Errorf("create the table events_schema: %w", err)
 	}
@@ -80,19 +79,16 @@ func (m Migration) apply(ctx context.Context, conn *sql.Conn, steps []step) erro
 	if err != nil {
 		return err
 	}
-	for _, s := range steps {
-		if s.version <= applied {
-			continue
-		}
-		for _, statement := range Statements(s.sql) {
+	for _, step := range migration.After(applied, steps) {
+		for _, statement := range Statements(step.SQL) {
 			// A column that is there already was added by another process, or
 			// by one that was cut short.
 			if _, err := conn.ExecContext(ctx, statement); err != nil && Number(err) != NumDuplicateColumn {
-				return fmt.Errorf("apply %s: %w", s.name, err)
+				return fmt.Errorf("apply %s: %w", step.Name, err)
 			}
 		}
-		if _, err := conn.ExecContext(ctx, `INSERT IGNORE INTO events_schema (version, applied_at) VALUES (?, CURRENT_TIMESTAMP())`, s.version); err != nil {
-			return fmt.Errorf("record %s: %w", s.name, err)
+		if _, err := conn.ExecContext(ctx, `INSERT IGNORE INTO events_schema (version, applied_at) VALUES (?, CURRENT_TIMESTAMP())`, step.Version); err != nil {
+			return fmt.Errorf("record %s: %w", step.Name, err)
 		}
 	}
 	return nil
@@ -106,33 +102,4 @@ func Statements(file string) (statements []string) {
 		}
 	}
 	return statements
-}
-
-// A step is a file of the schema.
-type step struct {
-	version int
-	name    string
-	sql     string
-}
-
-func readSteps(schema fs.FS) ([]step, error) {
-	names, err := fs.Glob(schema, "*.sql")
-	if err != nil {
-		return nil, err
-	}
-	steps := make([]step, len(names))
-	for i, name := range names {
-		number, _, _ := strings.Cut(name, "_")
-		version, err := strconv.Atoi(number)
-		if err != nil {
-			return nil, fmt.Errorf("the name of %s does not begin with a number", name)
-		}
-		text, err := fs.ReadFile(schema, name)
-		if err != nil {
-			return nil, err
-		}
-		steps[i] = step{version, name, string(text)}
-	}
-	slices.SortFunc(steps, func(a, b step) int { return cmp.Compare(a.version, b.version) })
-	return steps, nil
 }

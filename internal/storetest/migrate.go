@@ -3,10 +3,11 @@ package storetest
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/seed46dd6f11/events/internal/migration"
 )
 
 func (b *Backend[ID, T, D, O]) migrateByAllInstancesAtOnce(t *testing.T) {
@@ -26,13 +27,18 @@ func (b *Backend[ID, T, D, O]) migrateByAllInstancesAtOnce(t *testing.T) {
 	if err := b.Migrate(Context(t), pool); err != nil {
 		t.Fatalf("a second time: %v", err)
 	}
-	names, err := fs.Glob(b.Schema, "*.sql")
+	steps, err := migration.Steps(b.Schema)
 	if err != nil {
 		t.Fatal(err)
 	}
+	for i, s := range steps {
+		if s.Version != i+1 {
+			t.Errorf("%s is the file number %d", s.Name, i+1)
+		}
+	}
 	var n int
-	if err := pool.QueryRowContext(Context(t), "SELECT count(*) FROM events_schema").Scan(&n); err != nil || n != len(names) || n == 0 {
-		t.Fatalf("%d versions are recorded (%v), and there are %d", n, err, len(names))
+	if err := pool.QueryRowContext(Context(t), "SELECT count(*) FROM events_schema").Scan(&n); err != nil || n != len(steps) {
+		t.Fatalf("%d versions are recorded (%v), and there are %d", n, err, len(steps))
 	}
 }
 
