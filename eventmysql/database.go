@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/go-sql-driver/mysql"
-
 	"github.com/seed46dd6f11/events/eventdb"
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/mysqldb"
@@ -105,36 +103,17 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*DB, error) {
 	}
 	wait := (settings.settings.MarkWait + time.Second - 1) / time.Second
 	mysqldb.SetDefault(native, "innodb_lock_wait_timeout", strconv.FormatInt(int64(wait), 10))
-	connector, err := mysql.NewConnector(native)
+	pools, err := mysqldb.OpenPools(ctx, product, native, cmp.Or(settings.maxConnections, DefaultMaxConnections))
 	if err != nil {
-		return nil, mysqldb.ExplainConnect(product, native, err)
-	}
-	limit := cmp.Or(settings.maxConnections, DefaultMaxConnections)
-	pool := sql.OpenDB(connector)
-	pool.SetMaxOpenConns(limit)
-	pool.SetMaxIdleConns(limit)
-	pool.SetConnMaxIdleTime(5 * time.Minute)
-	if err := pool.PingContext(ctx); err != nil {
-		return nil, errors.Join(mysqldb.ExplainConnect(product, native, err), pool.Close())
+		return nil, err
 	}
 	if settings.migrate {
-		if err := Migrate(ctx, pool); err != nil {
-			return nil, errors.Join(err, pool.Close())
+		if err := Migrate(ctx, pools.Application); err != nil {
+			return nil, errors.Join(err, pools.Close())
 		}
 	}
-	own, err := mysqldb.OwnPool(native)
-	if err != nil {
-		return nil, errors.Join(err, pool.Close())
-	}
-	source := func(ctx context.Context) (*sql.Conn, error) {
-		conn, err := own.Conn(ctx)
-		if err != nil && ctx.Err() == nil {
-			err = mysqldb.ExplainConnect(product, native, err)
-		}
-		return conn, err
-	}
-	db := connect[*Tx](&Pool{pool}, source, 0, settings)
-	db.close = func() error { return errors.Join(pool.Close(), own.Close()) }
+	db := connect[*Tx](&Pool{pools.Application}, pools.Conn, 0, settings)
+	db.close = pools.Close
 	return db, nil
 }
 
@@ -173,16 +152,7 @@ func New[TX eventdb.BasicTX, Database eventdb.BasicDB[TX]](db Database, opts ...
 
 // connect: kept is the number of connections that source takes from db.
 func connect[TX eventdb.BasicTX, Database eventdb.BasicDB[TX]](db Database, source mysqldb.Source, kept int, settings config) *Connection[TX, Database] {
-	d := dialect{source: source, maxConnections: func() int { return 0 }}
-	if counted, ok := any(db).(interface{ Stats() sql.DBStats }); ok {
-		d.maxConnections = func() int {
-			limit := counted.Stats().MaxOpenConnections
-			if limit > 0 {
-				limit = max(limit-kept, 1)
-			}
-			return limit
-		}
-	}
+	d := dialect{source: source, maxConnections: mysqldb.LimitOf(db, kept)}
 	return &Connection[TX, Database]{
 		Connection: eventdb.NewConnection[eventmodels.BinaryEventID, TX](db, d, settings.settings),
 		close:      func() error { return nil },

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-sql-driver/mysql"
-
 	"github.com/seed46dd6f11/events/eventdb"
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/mysqldb"
@@ -98,37 +96,18 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	connector, err := mysql.NewConnector(native)
+	pools, err := mysqldb.OpenPools(ctx, product, native, cmp.Or(settings.maxConnections, DefaultMaxConnections))
 	if err != nil {
-		return nil, mysqldb.ExplainConnect(product, native, err)
-	}
-	limit := cmp.Or(settings.maxConnections, DefaultMaxConnections)
-	pool := sql.OpenDB(connector)
-	pool.SetMaxOpenConns(limit)
-	pool.SetMaxIdleConns(limit)
-	pool.SetConnMaxIdleTime(5 * time.Minute)
-	if err := pool.PingContext(ctx); err != nil {
-		return nil, errors.Join(mysqldb.ExplainConnect(product, native, err), pool.Close())
+		return nil, err
 	}
 	if settings.migrate {
-		if err := Migrate(ctx, pool); err != nil {
-			return nil, errors.Join(err, pool.Close())
+		if err := Migrate(ctx, pools.Application); err != nil {
+			return nil, errors.Join(err, pools.Close())
 		}
 	}
-	own, err := mysqldb.OwnPool(native)
-	if err != nil {
-		return nil, errors.Join(err, pool.Close())
-	}
-	source := func(ctx context.Context) (*sql.Conn, error) {
-		conn, err := own.Conn(ctx)
-		if err != nil && ctx.Err() == nil {
-			err = mysqldb.ExplainConnect(product, native, err)
-		}
-		return conn, err
-	}
-	db := connect[*Tx](&Pool{pool}, source, 0, settings)
+	db := connect[*Tx](&Pool{pools.Application}, pools.Conn, 0, settings)
 	closeSequence := db.close
-	db.close = func() error { return errors.Join(closeSequence(), pool.Close(), own.Close()) }
+	db.close = func() error { return errors.Join(closeSequence(), pools.Close()) }
 	return db, nil
 }
 
@@ -180,16 +159,7 @@ func connect[TX eventdb.BasicTX, Database eventdb.BasicDB[TX]](db Database, sour
 	// What a common row lock does elsewhere it does not do here: its partition
 	// is another one than the outbox's.
 	settings.settings.KeyLocks = true
-	d := dialect{source: source, sequence: newSequence(source, settings.lockPrefix), maxConnections: func() int { return 0 }}
-	if counted, ok := any(db).(interface{ Stats() sql.DBStats }); ok {
-		d.maxConnections = func() int {
-			limit := counted.Stats().MaxOpenConnections
-			if limit > 0 {
-				limit = max(limit-kept, 1)
-			}
-			return limit
-		}
-	}
+	d := dialect{source: source, sequence: newSequence(source, settings.lockPrefix), maxConnections: mysqldb.LimitOf(db, kept)}
 	return &Connection[TX, Database]{
 		Connection: eventdb.NewConnection[eventmodels.BinaryEventID, TX](db, d, settings.settings),
 		sequence:   d.sequence,

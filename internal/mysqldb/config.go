@@ -62,9 +62,9 @@ func SetDefault(config *mysql.Config, variable, value string) {
 	}
 }
 
-// OwnPool makes connections beside the application's pool, with the settings
+// ownPool makes connections beside the application's pool, with the settings
 // of its data source name. It keeps none: those who take them do.
-func OwnPool(config *mysql.Config) (*sql.DB, error) {
+func ownPool(config *mysql.Config) (*sql.DB, error) {
 	own := config.Clone()
 	if ambiguous.MatchString(config.FormatDSN()) {
 		if err := own.Apply(mysql.Charset("utf8mb4", "utf8mb4_general_ci")); err != nil {

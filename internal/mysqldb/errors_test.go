@@ -109,7 +109,7 @@ func TestParseDSN(t *testing.T) {
 			t.Errorf("%s: %+v, %v", dsn, config, err)
 			continue
 		}
-		own, err := OwnPool(config)
+		own, err := ownPool(config)
 		if err != nil {
 			t.Errorf("%s: the relay's own: %v", dsn, err)
 			continue
