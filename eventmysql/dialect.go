@@ -22,24 +22,16 @@ type dialect struct {
 
 var _ eventdb.Dialect = dialect{}
 
-const (
-	// insertChunk is the number of outbox rows of one statement, and
-	// insertBytes what it weighs at most, if it is not one row. An escaped byte
-	// can become two, servers take statements of 16 MiB by default, and 65,535
-	// parameters. More make it no faster.
-	insertChunk = 1000
-	insertBytes = 2 << 20
-
-	insertColumns = 7
-)
+// insertColumns are the parameters of a row.
+const insertColumns = 7
 
 // InsertOutbox implements [eventdb.Dialect]. The server knows how many rows a
 // VALUES list has before it draws their seqs, and draws all at once, in the
 // order of the list.
 func (dialect) InsertOutbox(ctx context.Context, tx eventmodels.AbstractTX, scope string, rows []eventmodels.OutboxRow) error {
-	args := make([]any, 0, insertColumns*min(len(rows), insertChunk))
+	args := make([]any, 0, insertColumns*min(len(rows), mysqldb.InsertChunk))
 	for len(rows) > 0 {
-		n := fitting(rows)
+		n := mysqldb.Fitting(rows)
 		args = args[:0]
 		for i := range rows[:n] {
 			r := &rows[i]
@@ -52,18 +44,6 @@ func (dialect) InsertOutbox(ctx context.Context, tx eventmodels.AbstractTX, scop
 		rows = rows[n:]
 	}
 	return nil
-}
-
-// fitting returns how many rows go into one statement, at least one.
-func fitting(rows []eventmodels.OutboxRow) int {
-	size := 0
-	for i := range rows[:min(len(rows), insertChunk)] {
-		size += rows[i].Weight()
-		if size > insertBytes && i > 0 {
-			return i
-		}
-	}
-	return min(len(rows), insertChunk)
 }
 
 // LockKeys implements [eventdb.Dialect] with row locks of events_key_locks,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/mysqldb"
+	"github.com/seed46dd6f11/events/internal/mysqltest"
 )
 
 // A batch in which some marks are new, on connections that count found rows,
@@ -86,7 +87,7 @@ func TestTwinsOfADeliveryThatFails(t *testing.T) {
 				}
 			})
 		}
-		awaitBlocked(t, f.Admin, "INSERT IGNORE INTO events_marks", twins)
+		mysqltest.AwaitBlocked(t, f.Admin, "INSERT IGNORE INTO events_marks", twins)
 		if err := holder.Rollback(); err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/mysqldb"
+	"github.com/seed46dd6f11/events/internal/mysqltest"
 )
 
 // Tables of an older version are told from those that are missing nothing, and
@@ -110,7 +111,7 @@ func TestIncrement(t *testing.T) {
 // locks: tables that a user has no right on are not shown to it.
 func TestRights(t *testing.T) {
 	f := newFixture(t)
-	user := "u" + random()
+	user := "u" + mysqltest.Random()
 	mustExec(t, f.Admin, "CREATE USER "+user+"@'%' IDENTIFIED BY 'x'")
 	t.Cleanup(func() { mustExec(t, f.Admin, "DROP USER "+user+"@'%'") })
 	for _, table := range []string{"events_outbox", "events_outbox_parked", "events_lease", "events_marks"} {

@@ -10,27 +10,8 @@ import (
 	"github.com/go-sql-driver/mysql"
 	_ "modernc.org/sqlite"
 
-	"github.com/seed46dd6f11/events/internal/storetest"
+	"github.com/seed46dd6f11/events/internal/mysqltest"
 )
-
-const secret = "s3cret-p@ss/word"
-
-func wrongDSNs(t testing.TB, closed string) map[string]storetest.WrongDSN {
-	with := func(change func(*mysql.Config)) string { return changed(t, serverDSN(t), change) }
-	return map[string]storetest.WrongDSN{
-		"nobody listens":            {DSN: with(func(c *mysql.Config) { c.Addr, c.Passwd = closed, secret }), Want: []string{"does not answer", closed}},
-		"no such host":              {DSN: with(func(c *mysql.Config) { c.Addr, c.Passwd = "no-such-host.invalid:3306", secret }), Want: []string{"does not answer", "no-such-host.invalid"}},
-		"wrong password":            {DSN: with(func(c *mysql.Config) { c.Passwd = secret }), Want: []string{"refuses the user or the password"}},
-		"no such user":              {DSN: with(func(c *mysql.Config) { c.User, c.Passwd = "nobody", secret }), Want: []string{`user "nobody"`}},
-		"no such database":          {DSN: with(func(c *mysql.Config) { c.DBName = "no_such_database" }), Want: []string{"no such database", `"no_such_database"`}},
-		"no database":               {DSN: with(func(c *mysql.Config) { c.DBName = "" }), Want: []string{"has no database"}},
-		"no protocol":               {DSN: "events:" + secret + "@127.0.0.1:3306/x", Want: []string{"user:password@tcp(host:3306)/database"}},
-		"no slash":                  {DSN: "events:s3cret@tcp(127.0.0.1:3306)", Want: []string{"user:password@tcp(host:3306)/database"}},
-		"a URL":                     {DSN: "mysql://events:" + secret + "@127.0.0.1:3306/x", Want: []string{"user:password@tcp(host:3306)/database"}},
-		"a word":                    {DSN: secret, Want: []string{"user:password@tcp(host:3306)/database"}},
-		"a setting that is unknown": {DSN: with(func(c *mysql.Config) { c.Params = map[string]string{"no_such_setting": "1"} }), Want: []string{"no_such_setting"}},
-	}
-}
 
 // How long locks are waited for is Open's to set, unless the DSN does.
 func TestOpenSetsTheLockWait(t *testing.T) {
@@ -75,7 +56,7 @@ func TestDrivers(t *testing.T) {
 func TestIdleConnectionsThatWereClosed(t *testing.T) {
 	f := newFixture(t)
 	for range 3 {
-		killAll(t, f.Admin)
+		mysqltest.KillAll(t, f.Admin)
 		if err := f.Transact(testContext(t), func(tx *Tx) error { tx.Produce(event("a", "k", nil)); return nil }); err != nil {
 			t.Error(err)
 		}

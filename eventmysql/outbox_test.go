@@ -3,58 +3,11 @@ package eventmysql
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/seed46dd6f11/events/eventmodels"
-	"github.com/seed46dd6f11/events/internal/storetest"
 )
-
-// ways have parameters in the text and without, and every sql_mode. What they
-// have stored is read by connections of the same kind, too.
-func ways(t testing.TB, d *database) map[string]storetest.Way {
-	all := make(map[string]storetest.Way)
-	for name, change := range map[string]func(*mysql.Config){
-		"text":       func(c *mysql.Config) { c.InterpolateParams = true },
-		"parameters": func(c *mysql.Config) {},
-		"no backslash": func(c *mysql.Config) {
-			c.InterpolateParams = true
-			c.Params = map[string]string{"sql_mode": "'NO_BACKSLASH_ESCAPES'"}
-		},
-		"ansi, not strict": func(c *mysql.Config) {
-			c.InterpolateParams = true
-			c.Params = map[string]string{"sql_mode": "'ANSI_QUOTES'"}
-		},
-		"latin1, time zone": func(c *mysql.Config) {
-			c.Collation = "latin1_swedish_ci"
-			c.Params = map[string]string{"time_zone": "'-05:00'"}
-		},
-		"parsed times": func(c *mysql.Config) { c.ParseTime = true; c.Loc = time.FixedZone("", 3600) },
-	} {
-		pool := rawPool(t, changed(t, d.DSN, change))
-		all[name] = storetest.Way{Insert: storetest.WayOf(dialect{}, pool), Store: storetest.OpenStore(t, Wrap(pool))}
-	}
-	return all
-}
-
-// What fits into one statement.
-func TestFitting(t *testing.T) {
-	rows := make([]eventmodels.OutboxRow, 5)
-	for i := range rows {
-		rows[i].Payload = make([]byte, insertBytes/5*2)
-	}
-	if n := fitting(rows); n != 2 {
-		t.Errorf("%d rows in the first statement", n)
-	}
-	rows[0].Payload = make([]byte, insertBytes+1)
-	if n := fitting(rows); n != 1 {
-		t.Errorf("%d rows in the first statement, the first of which is larger than allowed", n)
-	}
-	if n := fitting(make([]eventmodels.OutboxRow, 50_000)); n != insertChunk {
-		t.Errorf("%d small rows in the first statement", n)
-	}
-}
 
 // Thousands of gaps fit into a statement, and a read of them is one range scan
 // of the primary key, whatever the server believes about the table's size.

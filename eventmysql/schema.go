@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/seed46dd6f11/events/internal/mysqldb"
 )
 
 // facts are what the library needs to know about a server and a database.
@@ -108,7 +110,7 @@ func (f *facts) concerns() (concerns []string) {
 	if v := f.settings["sync_binlog"]; f.settings["log_bin"] == "ON" && v != "1" {
 		concerns = append(concerns, fmt.Sprintf("sync_binlog is %s: after a crash a replica can be without transactions whose events were sent; set it to 1", v))
 	}
-	if limit, err := strconv.Atoi(f.settings["max_allowed_packet"]); err == nil && limit < 2*insertBytes+1<<20 {
+	if limit, err := strconv.Atoi(f.settings["max_allowed_packet"]); err == nil && limit < 2*mysqldb.InsertBytes+1<<20 {
 		concerns = append(concerns, fmt.Sprintf("max_allowed_packet is %d bytes: transactions with large events fail; set it to 16 MiB or more", limit))
 	}
 	return concerns

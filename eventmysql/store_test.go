@@ -4,50 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
 
-	"github.com/seed46dd6f11/events/internal/mysqldb"
 	"github.com/seed46dd6f11/events/internal/storetest"
 )
-
-// killAll ends all connections to the test's database but the one that asks.
-func killAll(t testing.TB, admin *sql.DB) {
-	t.Helper()
-	conn, err := admin.Conn(testContext(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	rows, err := conn.QueryContext(testContext(t), "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ids []int64
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			t.Fatal(err)
-		}
-		ids = append(ids, id)
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	for _, id := range ids {
-		if _, err := conn.ExecContext(testContext(t), fmt.Sprint("KILL ", id)); err != nil && mysqldb.Number(err) != 1094 { // unknown: gone meanwhile
-			t.Fatal(err)
-		}
-	}
-	for n := 1; n > 0; {
-		err := conn.QueryRowContext(testContext(t), "SELECT COUNT(*), SLEEP(0.002) FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()").Scan(&n, new(int))
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-}
 
 // The store's sessions are its own, whatever the defaults are, and those of an
 // application's pool do not go back with the store's settings.

@@ -4,13 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"testing"
-	"time"
 
 	"github.com/seed46dd6f11/events/eventdb"
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/mysqldb"
+	"github.com/seed46dd6f11/events/internal/mysqltest"
 	"github.com/seed46dd6f11/events/internal/storetest"
 )
 
@@ -21,7 +20,7 @@ var suite *backend
 
 func init() {
 	suite = &backend{
-		Name: "eventmysql", Dialect: dialect{}, Proof: eventmodels.ProofClock,
+		Name: "eventmysql", DialectOf: func(*DB) eventdb.Dialect { return dialect{} }, Proof: eventmodels.ProofClock,
 		Open: Open, Wrap: Wrap, WithMigrate: WithMigrate, WithKeyLocks: WithKeyLocks, WithMarkWait: WithMarkWait,
 		WithMaxConnections: WithMaxConnections, DefaultMaxConnections: DefaultMaxConnections,
 		Migrate: Migrate, CheckSchema: CheckSchema, Schema: Schema, ErrSchema: ErrSchema,
@@ -36,40 +35,19 @@ func init() {
 		PoolOf: func(db *DB) *sql.DB { return db.Unwrap().DB },
 		Begin:  func(ctx context.Context, db *DB) (*Tx, error) { return db.Unwrap().BeginTx(ctx, nil) },
 	}
-	suite.Server = storetest.Server[eventmodels.BinaryEventID, *Tx, *DB, Option]{
-		Empty: emptyDatabase,
-		Pool:  rawPool,
-		ReadOnly: func(t testing.TB, dsn string) *sql.DB {
-			pool := rawPool(t, dsn)
-			pool.SetMaxOpenConns(1)
-			mustExec(t, pool, "SET SESSION TRANSACTION READ ONLY")
-			return pool
-		},
-		WrongDSNs:    wrongDSNs,
-		Secrets:      []string{secret, "s3cret", "p@ss"},
-		Ago:          func(d time.Duration) string { return fmt.Sprint(now, " - ", d.Microseconds()) },
-		Isolation:    "SELECT trx_isolation_level FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = CONNECTION_ID()",
-		ConnectionID: "SELECT CONNECTION_ID()",
-		Kill:         func(id int64) string { return fmt.Sprint("KILL ", id) },
-		Sleep:        func(d time.Duration) string { return fmt.Sprintf("DO SLEEP(%f)", d.Seconds()) },
-		AwaitBlocked: func(t testing.TB, d *database, on storetest.Lock, n int) {
-			t.Helper()
-			statements := map[storetest.Lock]string{
-				storetest.OnMark: "INSERT IGNORE INTO events_marks", storetest.OnLease: "UPDATE events_lease", storetest.OnKey: "SELECT bucket"}
-			awaitBlocked(t, d.Admin, statements[on], n)
-		},
-		Abandoned: 1,
-	}
+	suite.Server = mysqltest.Server[*Tx, *DB, Option](serverDSN, "SELECT bucket")
 	suite.Store = storetest.Store[eventmodels.BinaryEventID, *Tx, *DB, Option]{
 		Work: func(ctx context.Context, s eventmodels.OutboxStore, f func(context.Context) error) error {
 			return s.(*store).connections.Work(ctx, func(ctx context.Context, _ *sql.Conn) error { return f(ctx) })
 		},
 		WorkConnections: mysqldb.StoreConnections - 1,
-		Cut:             func(t testing.TB, d *database, _ eventmodels.OutboxStore) { killAll(t, d.Admin) },
+		Cut:             func(t testing.TB, d *database, _ eventmodels.OutboxStore) { mysqltest.KillAll(t, d.Admin) },
 		LostCalls:       mysqldb.StoreConnections - 1,
 		ErrClosed:       mysqldb.ErrClosed,
-		InsertBytes:     insertBytes,
-		Ways:            ways,
+		InsertBytes:     mysqldb.InsertBytes,
+		Ways: func(t testing.TB, d *database) map[string]storetest.Way {
+			return mysqltest.Ways(t, d.Dialect, d.DSN, func(pool *sql.DB) eventmodels.OutboxStore { return storetest.OpenStore(t, Wrap(pool)) })
+		},
 	}
 	suite.Transactions = storetest.Transactions[eventmodels.BinaryEventID, *Tx, *DB, Option]{
 		Failures: failures,

@@ -22,7 +22,7 @@ var suite *backend
 
 func init() {
 	suite = &backend{
-		Name: "eventpg", Dialect: dialect{}, Proof: eventmodels.ProofXID,
+		Name: "eventpg", DialectOf: func(*DB) eventdb.Dialect { return dialect{} }, Proof: eventmodels.ProofXID,
 		Open: Open, Wrap: Wrap, WithMigrate: WithMigrate, WithKeyLocks: WithKeyLocks, WithMarkWait: WithMarkWait,
 		WithMaxConnections: WithMaxConnections, DefaultMaxConnections: DefaultMaxConnections,
 		Migrate: Migrate, CheckSchema: CheckSchema, Schema: Schema, ErrSchema: ErrSchema,

@@ -23,14 +23,8 @@ type dialect struct {
 
 var _ eventdb.Dialect = dialect{}
 
-const (
-	// insertChunk is the number of outbox rows of one statement, and
-	// insertBytes what it weighs at most, if it is not one row.
-	insertChunk = 1000
-	insertBytes = 2 << 20
-
-	insertColumns = 8
-)
+// insertColumns are the parameters of a row.
+const insertColumns = 8
 
 // InsertOutbox implements [eventdb.Dialect].
 func (d dialect) InsertOutbox(ctx context.Context, tx eventmodels.AbstractTX, scope string, rows []eventmodels.OutboxRow) error {
@@ -38,9 +32,9 @@ func (d dialect) InsertOutbox(ctx context.Context, tx eventmodels.AbstractTX, sc
 	if err != nil {
 		return fmt.Errorf("draw %d numbers: %w", len(rows), err)
 	}
-	args := make([]any, 0, insertColumns*min(len(rows), insertChunk))
+	args := make([]any, 0, insertColumns*min(len(rows), mysqldb.InsertChunk))
 	for len(rows) > 0 {
-		n := fitting(rows)
+		n := mysqldb.Fitting(rows)
 		args = args[:0]
 		for i := range rows[:n] {
 			r := &rows[i]
@@ -54,18 +48,6 @@ func (d dialect) InsertOutbox(ctx context.Context, tx eventmodels.AbstractTX, sc
 		rows = rows[n:]
 	}
 	return nil
-}
-
-// fitting returns how many rows go into one statement, at least one.
-func fitting(rows []eventmodels.OutboxRow) int {
-	size := 0
-	for i := range rows[:min(len(rows), insertChunk)] {
-		size += rows[i].Weight()
-		if size > insertBytes && i > 0 {
-			return i
-		}
-	}
-	return min(len(rows), insertChunk)
 }
 
 // lockKey locks a row of the scope's partition until the end of the

@@ -1,63 +1,41 @@
 package events2
 
 import (
-	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/hex"
 	"os"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"go.uber.org/goleak"
 
 	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/mysqltest"
 	"github.com/seed46dd6f11/events/internal/s2tables"
+	"github.com/seed46dd6f11/events/internal/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds what should happen at once.
-const patience = 30 * time.Second
+// What is used everywhere, under shorter names.
+const scope = storetest.Scope
 
-const scope = "test."
+var (
+	testContext = storetest.Context
+	mustExec    = storetest.MustExec
+)
 
 // emptyDatabase returns the DSN of a database of the test's own: of SingleStore
 // where there is one, else of MySQL or MariaDB.
 func emptyDatabase(t testing.TB) (dsn string, singleStore bool) {
 	t.Helper()
-	server := os.Getenv("EVENTS_S2_DSN")
-	singleStore = server != ""
-	if !singleStore {
-		server = os.Getenv("EVENTS_MYSQL_DSN")
-	}
-	if server == "" {
-		const message = `neither EVENTS_S2_DSN nor EVENTS_MYSQL_DSN is set: no server to test with; run eval "$(scripts/services env)" after scripts/services up`
-		if strings.Contains(os.Getenv("EVENTS_REQUIRE"), "mysql") {
-			t.Fatal(message)
-		}
-		t.Skip(message)
-	}
-	config, err := mysql.ParseDSN(server)
-	if err != nil {
-		t.Fatal("the DSN cannot be read")
-	}
-	var b [6]byte
-	_, _ = rand.Read(b[:])
-	name := "events_test_" + hex.EncodeToString(b[:])
-	admin := rawPool(t, server)
-	mustExec(t, admin, "CREATE DATABASE "+name)
-	t.Cleanup(func() { mustExec(t, admin, "DROP DATABASE "+name) })
-	config.DBName = name
-	return config.FormatDSN(), singleStore
+	server := mysqltest.ServerDSN(t, "EVENTS_S2_DSN", "EVENTS_MYSQL_DSN")
+	return mysqltest.EmptyDatabase(t, server), os.Getenv("EVENTS_S2_DSN") != ""
 }
 
 // database is one with the library's tables.
-func database(t testing.TB) (dsn string) {
+func database(t testing.TB) (dsn string, singleStore bool) {
 	t.Helper()
-	dsn, singleStore := emptyDatabase(t)
+	dsn, singleStore = emptyDatabase(t)
 	pool := rawPool(t, dsn)
 	var err error
 	if singleStore {
@@ -68,65 +46,24 @@ func database(t testing.TB) (dsn string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dsn
+	return dsn, singleStore
 }
 
 // rawPool opens a *sql.DB that is closed at the end of the test.
 func rawPool(t testing.TB, dsn string) *sql.DB {
 	t.Helper()
-	config, err := mysql.ParseDSN(dsn)
-	if err != nil {
-		t.Fatal("the DSN cannot be read")
-	}
-	config.InterpolateParams = true
-	connector, err := mysql.NewConnector(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := sql.OpenDB(connector)
-	t.Cleanup(func() { _ = pool.Close() })
-	return pool
+	return mysqltest.Pool(t, mysqltest.Changed(t, dsn, func(c *mysql.Config) { c.InterpolateParams = true }))
 }
 
-func testContext(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func mustExec(t testing.TB, db eventmodels.AbstractTX, query string, args ...any) {
+// tables is a pool of such a database.
+func tables(t testing.TB) *sql.DB {
 	t.Helper()
-	if _, err := db.ExecContext(testContext(t), query, args...); err != nil {
-		t.Fatalf("%s: %v", query, err)
-	}
+	dsn, _ := database(t)
+	return rawPool(t, dsn)
 }
 
-func newRow(topic string) eventmodels.OutboxRow {
-	return eventmodels.OutboxRow{ID: eventmodels.BinaryEventID{}.New().UUID, Topic: topic, Headers: []byte{0}, CreatedAt: time.Now()}
+func event(topic, key string) eventmodels.ProducingEvent { return storetest.Event(topic, key, nil) }
+
+func newProducer() *storetest.Producer[eventmodels.BinaryEventID] {
+	return new(storetest.Producer[eventmodels.BinaryEventID])
 }
-
-// event is a ProducingEvent.
-type event struct{ topic, key string }
-
-func (e event) GetKey() string                  { return e.key }
-func (e event) GetTimestamp() time.Time         { return time.Time{} }
-func (e event) GetTopic() string                { return e.topic }
-func (e event) GetHeaders() map[string][]string { return nil }
-
-// fakeProducer is a Library as far as a database needs one.
-type fakeProducer struct{}
-
-func (fakeProducer) EncodeOutbox(_ context.Context, e eventmodels.ProducingEvent) (eventmodels.OutboxRow, error) {
-	row := newRow(scope + e.GetTopic())
-	if e.GetKey() != "" {
-		row.Key = []byte(e.GetKey())
-	}
-	return row, nil
-}
-
-func (fakeProducer) ProduceFromTable(context.Context, map[string][]eventmodels.BinaryEventID) error {
-	return nil
-}
-func (fakeProducer) TopicOf(wireTopic string) string             { return strings.TrimPrefix(wireTopic, scope) }
-func (fakeProducer) Scope() string                               { return scope }
-func (fakeProducer) RecordErrorNoWait(_ string, err error) error { return err }

@@ -19,7 +19,7 @@ import (
 // gaps and disturb nobody.
 func TestSequence(t *testing.T) {
 	const processes, workers, each = 3, 8, 40
-	dsn := database(t)
+	dsn, _ := database(t)
 	var (
 		working  sync.WaitGroup
 		greatest atomic.Int64 // of all draws that have ended
@@ -78,7 +78,7 @@ func TestSequence(t *testing.T) {
 
 // A draw that cannot work says so to all that wait, and the next one works.
 func TestSequenceWithoutTable(t *testing.T) {
-	dsn := database(t)
+	dsn, _ := database(t)
 	pool := rawPool(t, dsn)
 	mustExec(t, pool, "ALTER TABLE events_seqs RENAME TO elsewhere")
 	s := newSequence(mysqldb.ConnOf(pool), "")
@@ -101,7 +101,7 @@ func TestSequenceWithoutTable(t *testing.T) {
 // A connection that the server has closed while nobody drew costs no
 // transaction.
 func TestSequenceAfterIdleTime(t *testing.T) {
-	pool := rawPool(t, database(t))
+	pool := tables(t)
 	s := newSequence(mysqldb.ConnOf(pool), "")
 	defer s.close()
 	for want := range int64(3) {

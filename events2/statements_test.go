@@ -27,7 +27,7 @@ var update = flag.Bool("update", false, "write testdata/statements.sql anew")
 // defines the tables comes first. Lists have as many parameters as the calls of
 // this test make them have.
 func TestStatements(t *testing.T) {
-	dsn := database(t)
+	dsn, _ := database(t)
 	config, err := mysql.ParseDSN(dsn)
 	if err != nil {
 		t.Fatal("the DSN cannot be read")
@@ -86,10 +86,10 @@ func exerciseAll(t *testing.T, pool *sql.DB) {
 	}
 	db := Wrap(pool)
 	defer db.Close()
-	db.AugmentWithProducer(fakeProducer{})
+	db.AugmentWithProducer(newProducer())
 	must(db.Ping(ctx))
-	must(db.Transact(ctx, func(tx *Tx) error { tx.Produce(event{"a", "k"}, event{"b", ""}); return nil }))
-	must(db.Transact(ctx, func(tx *Tx) error { tx.Produce(event{"c", "k"}); return nil }))
+	must(db.Transact(ctx, func(tx *Tx) error { tx.Produce(event("a", "k"), event("b", "")); return nil }))
+	must(db.Transact(ctx, func(tx *Tx) error { tx.Produce(event("c", "k")); return nil }))
 	one, two := eventmodels.Mark{1}, eventmodels.Mark{2}
 	must(db.TransactOnce(ctx, []eventmodels.Mark{one}, func(*Tx, []bool) error { return nil }))
 	must(db.TransactOnce(ctx, []eventmodels.Mark{one, two}, func(*Tx, []bool) error { return nil }))

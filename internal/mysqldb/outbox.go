@@ -14,6 +14,27 @@ import (
 	"github.com/seed46dd6f11/events/eventmodels"
 )
 
+const (
+	// InsertChunk is the number of outbox rows of one INSERT, and InsertBytes
+	// what it weighs at most, if it is not one row. An escaped byte can become
+	// two, servers take statements of 16 MiB by default, and 65,535 parameters.
+	// More make it no faster.
+	InsertChunk = 1000
+	InsertBytes = 2 << 20
+)
+
+// Fitting returns how many rows go into one INSERT, at least one.
+func Fitting(rows []eventmodels.OutboxRow) int {
+	size := 0
+	for i := range rows[:min(len(rows), InsertChunk)] {
+		size += rows[i].Weight()
+		if size > InsertBytes && i > 0 {
+			return i
+		}
+	}
+	return min(len(rows), InsertChunk)
+}
+
 // narrow is the width up to which a gap is asked for seq by seq: the optimizer
 // prepares a list of numbers much faster than as many ranges.
 const narrow = 4

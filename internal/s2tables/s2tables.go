@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"regexp"
 
+	"github.com/seed46dd6f11/events/internal/migration"
 	"github.com/seed46dd6f11/events/internal/mysqldb"
 )
 
@@ -18,27 +19,35 @@ var own = regexp.MustCompile(`(?m)ROWSTORE |,\s*SHARD KEY \([^)]*\)|,\s*SORT KEY
 // comments may have anything in them.
 var comments = regexp.MustCompile(`(?m)\s*--.*$`)
 
-// Plain returns a statement without what only SingleStore knows: how rows are
+// plain returns a statement without what only SingleStore knows: how rows are
 // stored and spread.
-func Plain(statement string) string {
+func plain(statement string) string {
 	return own.ReplaceAllString(comments.ReplaceAllString(statement, ""), "")
 }
 
-// Create makes the tables of schema.
+// versions is what Migrate of events2 records in.
+const versions = `CREATE TABLE events_schema (version int NOT NULL PRIMARY KEY, applied_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP)`
+
+// Create makes the tables of schema, and records it, so that Migrate has nothing
+// to do.
 func Create(ctx context.Context, db *sql.DB, schema fs.FS) error {
-	names, err := fs.Glob(schema, "*.sql")
+	steps, err := migration.Steps(schema)
 	if err != nil {
 		return err
 	}
-	for _, name := range names { // in the order of their numbers
-		text, err := fs.ReadFile(schema, name)
-		if err != nil {
+	for _, statement := range []string{`ALTER DATABASE CHARACTER SET utf8mb4`, versions} { // SingleStore's texts are Unicode by default
+		if _, err := db.ExecContext(ctx, statement); err != nil {
 			return err
 		}
-		for _, statement := range mysqldb.Statements(string(text)) {
-			if _, err := db.ExecContext(ctx, Plain(statement)); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+	}
+	for _, step := range steps {
+		for _, statement := range mysqldb.Statements(step.SQL) {
+			if _, err := db.ExecContext(ctx, plain(statement)); err != nil {
+				return fmt.Errorf("%s: %w", step.Name, err)
 			}
+		}
+		if _, err := db.ExecContext(ctx, `INSERT INTO events_schema (version) VALUES (?)`, step.Version); err != nil {
+			return fmt.Errorf("%s: %w", step.Name, err)
 		}
 	}
 	return nil

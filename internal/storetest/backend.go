@@ -29,8 +29,11 @@ type DB[ID eventmodels.AbstractID[ID], T eventmodels.AbstractTX] interface {
 type Backend[ID eventmodels.AbstractID[ID], T TX, D DB[ID, T], O any] struct {
 	// Name is the package's, as its errors have it.
 	Name string
-	// Dialect is one that is not connected.
-	Dialect eventdb.Dialect
+	// LeaveOut are the tests, or groups of them, that have no meaning for the
+	// backend, or cannot be run there: "Group/Name" or "Group".
+	LeaveOut []string
+	// DialectOf is the dialect of an open database.
+	DialectOf func(D) eventdb.Dialect
 	// Proof is how the backend knows that a gap will not be filled.
 	Proof eventmodels.ProofKind
 
@@ -175,12 +178,42 @@ type SlowCommit struct {
 	Result  <-chan error // of Transact
 }
 
-// Run runs all tests.
+// group is tests of one subject.
+type group struct {
+	name  string
+	tests map[string]func(*testing.T)
+}
+
+// Run runs all tests but those of LeaveOut.
 func (b *Backend[ID, T, D, O]) Run(t *testing.T) {
-	for _, group := range []struct {
-		name  string
-		tests map[string]func(*testing.T)
-	}{
+	there := make(map[string]bool)
+	for _, group := range b.groups() {
+		there[group.name] = true
+		for name := range group.tests {
+			there[group.name+"/"+name] = true
+		}
+	}
+	for _, name := range b.LeaveOut {
+		if !there[name] {
+			t.Errorf("there is no test %s to leave out", name)
+		}
+	}
+	for _, group := range b.groups() {
+		if slices.Contains(b.LeaveOut, group.name) {
+			continue
+		}
+		t.Run(group.name, func(t *testing.T) {
+			for _, name := range slices.Sorted(maps.Keys(group.tests)) {
+				if !slices.Contains(b.LeaveOut, group.name+"/"+name) {
+					t.Run(name, group.tests[name])
+				}
+			}
+		})
+	}
+}
+
+func (b *Backend[ID, T, D, O]) groups() []group {
+	return []group{
 		{"Open", map[string]func(*testing.T){
 			"SaysWhatIsWrong":      b.openSaysWhatIsWrong,
 			"AndClose":             b.openAndClose,
@@ -240,11 +273,16 @@ func (b *Backend[ID, T, D, O]) Run(t *testing.T) {
 			"ProduceTx":                                 b.produceTx,
 			"KeyLocks":                                  b.keyLocks,
 		}},
-	} {
-		t.Run(group.name, func(t *testing.T) {
-			for _, name := range slices.Sorted(maps.Keys(group.tests)) {
-				t.Run(name, group.tests[name])
-			}
-		})
 	}
+}
+
+// wrap is Wrap for a database that is closed at the end of the test.
+func (b *Backend[ID, T, D, O]) wrap(t testing.TB, pool *sql.DB, opts ...O) D {
+	db := b.Wrap(pool, opts...)
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
 }

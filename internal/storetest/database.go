@@ -42,6 +42,7 @@ func MustExec(t testing.TB, db eventmodels.AbstractTX, query string, args ...any
 type Database[ID eventmodels.AbstractID[ID], T TX, D DB[ID, T], O any] struct {
 	backend  *Backend[ID, T, D, O]
 	Opened   D
+	Dialect  eventdb.Dialect // of Opened
 	DSN      string
 	Pool     *sql.DB // of Opened
 	Admin    *sql.DB // another, for looking and for interfering
@@ -62,7 +63,7 @@ func (b *Backend[ID, T, D, O]) NewDatabaseAt(t testing.TB, dsn string, opts ...O
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Database[ID, T, D, O]{backend: b, Opened: db, DSN: dsn, Pool: b.PoolOf(db), Admin: b.Server.Pool(t, dsn), Producer: &Producer[ID]{}}
+	d := &Database[ID, T, D, O]{backend: b, Opened: db, Dialect: b.DialectOf(db), DSN: dsn, Pool: b.PoolOf(db), Admin: b.Server.Pool(t, dsn), Producer: &Producer[ID]{}}
 	db.AugmentWithProducer(d.Producer)
 	t.Cleanup(func() {
 		if n := d.Pool.Stats().InUse; n != 0 {
@@ -155,7 +156,7 @@ func (d *Database[ID, T, D, O]) InsertRows(t testing.TB, rows ...eventmodels.Out
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.backend.Dialect.InsertOutbox(Context(t), tx, Scope, rows); err != nil {
+	if err := d.Dialect.InsertOutbox(Context(t), tx, Scope, rows); err != nil {
 		t.Fatal(err)
 	}
 	if err := tx.Commit(); err != nil {

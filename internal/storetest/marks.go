@@ -152,11 +152,11 @@ func (b *Backend[ID, T, D, O]) deadlocked(d *Database[ID, T, D, O], called bool,
 // the other's end.
 func (b *Backend[ID, T, D, O]) marksThatAreBusy(t *testing.T) {
 	d := b.NewDatabase(t, b.WithMarkWait(50*time.Millisecond))
-	patient := b.Wrap(d.Pool)
+	patient := b.wrap(t, d.Pool)
 	for _, commits := range []bool{true, false} {
 		m := MarkOf(fmt.Sprint(commits))
 		holder := d.BeginTx(t)
-		if _, err := b.Dialect.InsertMarks(Context(t), holder, []eventmodels.Mark{m}); err != nil {
+		if _, err := d.Dialect.InsertMarks(Context(t), holder, []eventmodels.Mark{m}); err != nil {
 			t.Fatal(err)
 		}
 		err := d.Opened.TransactOnce(Context(t), []eventmodels.Mark{m}, func(T, []bool) error { t.Error("called"); return nil })
@@ -218,7 +218,7 @@ func (b *Backend[ID, T, D, O]) deleteMarks(t *testing.T) {
 		t.Errorf("%d of the oldest are left", n)
 	}
 	open := d.BeginTx(t)
-	if _, err := b.Dialect.InsertMarks(Context(t), open, []eventmodels.Mark{MarkOf("new")}); err != nil {
+	if _, err := d.Dialect.InsertMarks(Context(t), open, []eventmodels.Mark{MarkOf("new")}); err != nil {
 		t.Fatal(err)
 	}
 	if b.PassesLocked { // what another process deletes at the moment is left to it

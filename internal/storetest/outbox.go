@@ -103,7 +103,7 @@ func (b *Backend[ID, T, D, O]) deleteOutbox(t *testing.T) {
 	s := d.OpenStore(t)
 	d.InsertRows(t, NewRow("a"), NewRow("b"), NewRow("c"))
 	open := d.BeginTx(t)
-	if err := b.Dialect.InsertOutbox(Context(t), open, Scope, []eventmodels.OutboxRow{NewRow("d"), NewRow("e")}); err != nil {
+	if err := d.Dialect.InsertOutbox(Context(t), open, Scope, []eventmodels.OutboxRow{NewRow("d"), NewRow("e")}); err != nil {
 		t.Fatal(err)
 	}
 	rows := Outbox(t, s)

@@ -15,6 +15,7 @@ func (b *Backend[ID, T, D, O]) ownTypes(t *testing.T) {
 	ctx := Context(t)
 	t.Run("DatabaseSQL", func(t *testing.T) {
 		db := b.New.SQL(d.Pool)
+		defer db.Close()
 		db.AugmentWithProducer(&Producer[ID]{})
 		err := db.Transact(ctx, func(tx *sql.Tx) error { return db.ProduceTx(ctx, tx, Event("a", "k", nil)) })
 		if err != nil {
@@ -23,6 +24,7 @@ func (b *Backend[ID, T, D, O]) ownTypes(t *testing.T) {
 	})
 	t.Run("ExampleOfEventdb", func(t *testing.T) {
 		db := b.New.Example(eventdb.ExampleBasicDB{DB: d.Pool})
+		defer db.Close()
 		db.AugmentWithProducer(&Producer[ID]{})
 		if err := db.Transact(ctx, func(tx *eventdb.ExampleBasicTX) error { tx.Produce(Event("b", "k", nil)); return nil }); err != nil {
 			t.Fatal(err)

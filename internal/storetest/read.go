@@ -24,7 +24,7 @@ func (b *Backend[ID, T, D, O]) read(t *testing.T) {
 	d.InsertRows(t, twentyRows()...)
 	for _, scope := range []string{"Test.", "test. "} { // which are others
 		tx := d.BeginTx(t)
-		if err := b.Dialect.InsertOutbox(Context(t), tx, scope, []eventmodels.OutboxRow{NewRow("")}); err != nil {
+		if err := d.Dialect.InsertOutbox(Context(t), tx, scope, []eventmodels.OutboxRow{NewRow("")}); err != nil {
 			t.Fatal(err)
 		}
 		if err := tx.Commit(); err != nil {

@@ -202,7 +202,7 @@ func (b *Backend[ID, T, D, O]) transactWhenTheRelayFails(t *testing.T) {
 }
 
 func (b *Backend[ID, T, D, O]) produceWithoutLibrary(t *testing.T) {
-	db := b.Wrap(b.NewDatabase(t).Pool)
+	db := b.wrap(t, b.NewDatabase(t).Pool)
 	err := db.Transact(Context(t), func(tx T) error { produce(tx); return nil })
 	if !errors.Is(err, eventmodels.ErrNotConnected) {
 		t.Errorf("error: %v", err)
@@ -213,7 +213,7 @@ func (b *Backend[ID, T, D, O]) produceWithoutLibrary(t *testing.T) {
 }
 
 func (b *Backend[ID, T, D, O]) produceWithoutTables(t *testing.T) {
-	db := b.Wrap(b.Pool(t, b.Empty(t)))
+	db := b.wrap(t, b.Pool(t, b.Empty(t)))
 	db.AugmentWithProducer(&Producer[ID]{})
 	err := db.Transact(Context(t), func(tx T) error { produce(tx); return nil })
 	if !errors.Is(err, b.ErrSchema) || !strings.Contains(err.Error(), b.Name+".Migrate") {
