@@ -1,9 +1,11 @@
 package kafka
 
 import (
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -78,4 +80,93 @@ func TestStartThatWasNotCommitted(t *testing.T) {
 	}
 	m.wait(t, "it goes on", func() bool { return len(m.owned) == 1 })
 	eventually(t, "the start is committed", func() bool { return c.embed.Committed(group, string(topic), 0) == 1 })
+}
+
+func TestGroupBelowLogStart(t *testing.T) {
+	onClusters(t, func(t *testing.T, c *cluster) {
+		topic, group := c.topic(t, 1), string(newName("g"))
+		tp := TopicPartition{topic, 0}
+		c.write(t, topic, 0, values(10, "v%d")...)
+		c.commit(t, group, tp, 2)
+		c.removeBelow(t, topic, 0, 5)
+		m := join(t, c.groupConfig(t, group, topic))
+		m.waitValues(t, values(10, "v%d")[5:]...)
+		m.wait(t, "the gap", func() bool { return len(m.gaps) == 1 })
+		if m.gaps[0] != (Gap{tp, 2, 5}) {
+			t.Errorf("gap %v", m.gaps[0])
+		}
+	})
+}
+
+// More is committed than there is, and nobody knows why: better again than
+// never.
+func TestGroupBeyondEnd(t *testing.T) {
+	onClusters(t, func(t *testing.T, c *cluster) {
+		topic, group := c.topic(t, 1), string(newName("g"))
+		c.write(t, topic, 0, values(3, "v%d")...)
+		c.commit(t, group, TopicPartition{topic, 0}, 100)
+		m := join(t, c.groupConfig(t, group, topic))
+		m.waitValues(t, values(3, "v%d")...)
+	})
+}
+
+// commit commits an offset of a group without members.
+func (c *cluster) commit(t *testing.T, group string, tp TopicPartition, at int64) {
+	t.Helper()
+	os := make(kadm.Offsets)
+	os.AddOffset(string(tp.Topic), tp.Partition, at, -1)
+	if err := c.adm.CommitAllOffsets(timeout(t), group, os); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestGroupStart(t *testing.T) {
+	onClusters(t, func(t *testing.T, c *cluster) {
+		topic := c.topic(t, 1)
+		tp := TopicPartition{topic, 0}
+		old, middle := time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
+		for _, r := range []*kgo.Record{
+			{Value: []byte("old"), Timestamp: old},
+			{Value: []byte("middle"), Timestamp: middle},
+			{Value: []byte("young"), Timestamp: middle.Add(time.Minute)},
+		} {
+			r.Topic = string(topic)
+			if err := c.kgo.ProduceSync(timeout(t), r).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		client := c.client(t)
+		for _, test := range []struct {
+			name  string
+			start Start
+			at    int64
+			want  []string
+		}{
+			{"earliest", Earliest, -1, []string{"old", "middle", "young", "end"}},
+			{"time", From(middle), 1, []string{"middle", "young", "end"}},
+			{"latest", Latest, 3, []string{"end"}},
+		} {
+			group := string(newName("g"))
+			cfg := c.groupConfig(t, group, topic)
+			cfg.Starts = map[WireTopic]Start{topic: test.start}
+			m := join(t, cfg)
+			m.wait(t, "assigned", func() bool { return m.owned[tp] })
+			if test.at >= 0 {
+				// Where it starts stays, also for a member that comes later.
+				eventually(t, "the start is committed", func() bool {
+					committed, err := client.CommittedOffsets(timeout(t), group)
+					return err == nil && committed[tp].At == test.at
+				})
+				m.Close()
+				m = join(t, cfg)
+			}
+			if test.name == "latest" {
+				c.write(t, topic, 0, "end")
+			} else {
+				test.want = slices.DeleteFunc(test.want, func(v string) bool { return v == "end" })
+			}
+			m.waitValues(t, test.want...)
+			m.Close()
+		}
+	})
 }
