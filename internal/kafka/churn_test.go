@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
-	"time"
 
 	"github.com/seed46dd6f11/events/eventembed"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -113,23 +112,6 @@ func TestProduceLeavesNoGoroutines(t *testing.T) {
 		// A connection more may have been opened; at both ends it has some.
 		eventually(t, "there are no more goroutines than before", func() bool { return runtime.NumGoroutine() <= before+20 })
 	}
-}
-
-// One call after the other waits for the broker and for nothing else.
-func TestProduceOneByOne(t *testing.T) {
-	onClusters(t, func(t *testing.T, c *cluster) {
-		topic := c.topic(t, 2)
-		client := c.client(t)
-		began := time.Now()
-		for i := range 2000 {
-			if err := client.produce(timeout(t), []*Record{record(topic, fmt.Sprint(i), "v")}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if took := time.Since(began); took > time.Minute {
-			t.Errorf("2000 calls took %v", took)
-		}
-	})
 }
 
 // Polls of a member whose ctx ends say so.

@@ -4,6 +4,7 @@ package kafka
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -198,6 +199,32 @@ func TestVirtualIdle(t *testing.T) {
 		time.Sleep(time.Hour)
 		if m.told() != calls || d.Conns() > conns {
 			t.Errorf("told %d times, %d connections, before %d and %d", m.told(), d.Conns(), calls, conns)
+		}
+	})
+}
+
+// One call after the other waits for the broker and for nothing else.
+func TestVirtualOneByOne(t *testing.T) {
+	virtual(t, func(t *testing.T, c *cluster, n *eventembed.Network) {
+		client, err := New(c.virtualConfig(t, n.Dialer("producer")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		produce := func(i int) {
+			if err := client.produce(t.Context(), []*Record{record("t", fmt.Sprint(i), "v")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range 10 { // until all connections are there
+			produce(i)
+		}
+		began := time.Now()
+		for i := range 2000 {
+			produce(i)
+		}
+		if took := time.Since(began); took > 0 {
+			t.Errorf("2000 calls waited %v for more than the broker", took)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package lanes_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -171,7 +172,7 @@ func TestForbiddenTopic(t *testing.T) {
 	}
 	r.ackedOf("good", 500)
 	r.until("the topic is held", func() bool { return r.held["forbidden"] != nil })
-	if err := r.held["forbidden"]; !errorIs(err, kerr.TopicAuthorizationFailed) {
+	if err := r.held["forbidden"]; !errors.Is(err, kerr.TopicAuthorizationFailed) {
 		t.Errorf("held with %v", err)
 	}
 	fault.Remove()

@@ -52,7 +52,7 @@ func TestMissingTopicCannotBeCreated(t *testing.T) {
 			r.send(good...)
 			r.ackedOf("good", 100)
 			r.until("the missing topic is held", func() bool { return r.held["missing"] != nil && len(r.back["missing"]) == 50 })
-			if err := r.held["missing"]; name == "EnsureTopic fails" && !errorIs(err, refused) || ensure == nil && !errorIs(err, kerr.UnknownTopicOrPartition) {
+			if err := r.held["missing"]; name == "EnsureTopic fails" && !errors.Is(err, refused) || ensure == nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
 				t.Errorf("held with %v", err)
 			}
 			r.send(missing[50:]...)
@@ -88,7 +88,7 @@ func TestTopicMayNotBeDescribed(t *testing.T) {
 	fault := b.Fail(eventembed.Match{Requests: []kmsg.Key{kmsg.Metadata}, Topic: "a"}, kerr.TopicAuthorizationFailed)
 	rows := keyed("a", 10, 2)
 	r.send(rows...)
-	r.until("it is held", func() bool { return errorIs(r.held["a"], kerr.TopicAuthorizationFailed) })
+	r.until("it is held", func() bool { return errors.Is(r.held["a"], kerr.TopicAuthorizationFailed) })
 	fault.Remove()
 	r.settled()
 	stored(t, must[[]*kgo.Record](t)(b.Records("a")), rows)
