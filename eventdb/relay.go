@@ -165,12 +165,12 @@ func (r *Relay) run(ctx context.Context) {
 	defer close(r.done)
 	defer r.closeStore()
 	ctx, cancel := context.WithCancel(ctx)
-	var helpers sync.WaitGroup
-	defer helpers.Wait()
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	defer cancel()
 
-	helpers.Go(func() { r.listen(ctx) })
-	helpers.Go(func() { r.tellOthers(ctx) })
+	beside.Go(func() { r.listen(ctx) })
+	beside.Go(func() { r.tellOthers(ctx) })
 	acquiring, end := expiring(ctx, r.stop, r.cfg.StopLimit)
 	defer end()
 
