@@ -161,15 +161,12 @@ func TestRulingsAtRandom(t *testing.T) {
 		log.fetch(x, from, to)
 		for offset := from; offset < to; offset++ {
 			id := headers[offset].ID[0]
-			if x.judge(place, eventmodels.Mark{id}, offset) == unknown {
-				x.learnt(t, id, offset)
-			}
 			want := passOver
 			if state, newest := folds[id].State(); newest.Offset == offset && (state == letters.Waiting || state == letters.Replaying) {
 				want = run
 			}
-			if got := x.judge(place, eventmodels.Mark{id}, offset); got != want {
-				t.Fatalf("seed %d: [%d, %d) was fetched; ruling %d on %d, want %d: %s", seed, from, to, got, offset, want, fmt.Sprint(headers))
+			if x.ruled(t, id, offset, want); t.Failed() {
+				t.Fatalf("seed %d: [%d, %d) was fetched of %s", seed, from, to, fmt.Sprint(headers))
 			}
 		}
 	}

@@ -98,9 +98,16 @@ func woken(x *Index) *[]int64 {
 	return &offsets
 }
 
+// ruled asks as a record's delivery does: what is not known is learnt, unless
+// that is what is wanted.
 func (x *Index) ruled(t *testing.T, id byte, offset int64, want ruling) {
 	t.Helper()
-	if got := x.judge(place, eventmodels.Mark{id}, offset); got != want {
+	got := x.judge(place, eventmodels.Mark{id}, offset)
+	if got == unknown && want != unknown {
+		x.learnt(t, id, offset)
+		got = x.judge(place, eventmodels.Mark{id}, offset)
+	}
+	if got != want {
 		t.Errorf("letter %d at %d: ruling %d, want %d", id, offset, got, want)
 	}
 }
