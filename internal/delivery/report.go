@@ -46,7 +46,10 @@ func (e *Engine) reportFailure(d *delivery, j *judgement, n int, now time.Time) 
 		e.logSome(slog.LevelError, reportKind{d.h, "blocked"}, now, "events: an event blocks its partition until its handler succeeds (OnFailureBlock); fix the handler or the event's cause",
 			append(e.identity(d), slog.Int("attempt", took.attempt), slog.Duration("next_attempt_in", v.Wait), errorAttr(err), stackAttr(err)))
 	case v.Kind == Ack:
-		e.log.Debug("events: an error was ignored, as it says", append(e.identity(d), errorAttr(err))...)
+		// Some handlers ignore most events; identity decodes them again.
+		if e.log.Enabled(context.Background(), slog.LevelDebug) {
+			e.log.Debug("events: an error was ignored, as it says", append(e.identity(d), errorAttr(err))...)
+		}
 	default:
 		if leftOut, ok := e.warnings.Allow(d.h, now); ok {
 			e.warnRetry(d, j, n, leftOut)
