@@ -41,7 +41,7 @@ type Engine struct {
 
 	services sync.WaitGroup
 	warnings loglimit.Limit // of what is tried again
-	finals   loglimit.Limit
+	finals   loglimit.Limit // of final verdicts, letters and partitions that are blocked
 }
 
 // stage of an engine's life.

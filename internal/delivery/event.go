@@ -97,8 +97,8 @@ type delivery struct {
 	// postponed: it waits because Run has said so, not to be tried again;
 	// woken: it is to run again at once if Run says so now.
 	postponed, woken bool
-	// pressed: it was woken since its partition's window is full; ripe is
-	// before when it is not, zero as long as nobody has asked.
+	// pressed: it was woken since its partition's window is full. ripe is the
+	// earliest time for that, zero as long as nobody has asked.
 	pressed bool
 	ripe    time.Time
 

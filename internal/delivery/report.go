@@ -94,7 +94,7 @@ func (e *Engine) reportFinal(d *delivery, j *judgement, now time.Time) {
 	e.logSome(slog.LevelError, reportKind{d.h, "stuck"}, now, "events: an event has failed for good and blocks its partition (OnFailureBlock without retrying); it is tried again after a restart", attrs)
 }
 
-// reportKind is of what not too many lines are logged.
+// reportKind is a kind of lines of which a limited number is logged.
 type reportKind struct {
 	h    *handler
 	what string

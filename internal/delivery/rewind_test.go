@@ -12,7 +12,8 @@ import (
 )
 
 // Truncations meet whatever there is: lanes, batches that are taken apart,
-// paused handlers, servers that are away, letters on their way, and (every
+// paused handlers, servers that are away, letters on their way, deliveries that
+// are postponed, woken and pressed in a full window, revocations, and (every
 // third seed) events that block their partition. Nothing is forgotten by that,
 // and the counts stay right.
 func TestRewindsForgetNothing(t *testing.T) {
@@ -87,6 +88,21 @@ func rewindAtRandom(t *testing.T, seed uint64) {
 		h.Ordering, h.Concurrency, h.Atomic = ordering, 2, i == 1
 		h.OnFailure = []eventmodels.OnFailure{eventmodels.OnFailureDiscard, eventmodels.OnFailureSave, onFailure}[i]
 	}
+	f.cfg.Limits.PressAfter = time.Second
+	letters := f.handle("h3", "orders", nil)
+	letters.OnFailure, letters.Concurrency = eventmodels.OnFailureSave, 3
+	letters.Run = func(ctx context.Context, ms []*eventmodels.Message) error {
+		time.Sleep(time.Duration(dice(100)) * time.Millisecond)
+		switch n := dice(10); {
+		case n < 2:
+			return ToSink("done")
+		case n < 5 && Pressed(ctx):
+			return ToSink("copy")
+		case n < 5:
+			return NotBefore(time.Now().Add(time.Duration(dice(20)) * time.Second))
+		}
+		return outcome(ms, false)
+	}
 	zero, one := at("orders", 0), at("orders", 1)
 	f.produce(zero, 300)
 	f.produce(one, 300)
@@ -115,18 +131,24 @@ func rewindAtRandom(t *testing.T, seed uint64) {
 				}
 			}
 		case n == 4:
-			f.engine.Pause(fmt.Sprint("h", dice(3)))
+			f.engine.Pause(fmt.Sprint("h", dice(4)))
 		case n == 5:
-			f.engine.Resume(fmt.Sprint("h", dice(3)))
+			f.engine.Resume(fmt.Sprint("h", dice(4)))
 		case n == 6:
 			o.away.Store(!o.away.Load())
+		case n == 7:
+			f.engine.Wake(one, int64(dice(300)))
+		case n == 8:
+			f.revoke(context.Background(), f.engine, one)
+			check()
+			f.assign(f.engine, one)
 		}
 	}
 	f.mu.Lock()
 	calm = true
 	f.mu.Unlock()
 	o.away.Store(false)
-	for i := range 3 {
+	for i := range 4 {
 		f.engine.Resume(fmt.Sprint("h", i))
 	}
 	f.settle(10 * time.Minute)

@@ -101,8 +101,8 @@ func (t *seat) leave() []*seat {
 	return s.serve()
 }
 
-// acquire takes a slot if there is one, else the handler waits in line. Nobody
-// is overtaken by that who could have the slot.
+// acquire takes a slot if there is one, else the handler waits in line. It
+// overtakes nobody who could have the slot: serve would have given it to him.
 func (t *seat) acquire() bool {
 	s := t.slots
 	s.mu.Lock()
