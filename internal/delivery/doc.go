@@ -40,7 +40,7 @@
 // A delivery is in exactly one of these places:
 //
 //	queued    in its handler's queue, at most the queue's depth; it can run
-//	due       a retry whose time has come, in its handler's list before the queue
+//	due       a retry whose time has come, or what was parked, in its handler's list before the queue
 //	running   in the hands of a worker; holds a slot
 //	waiting   in the heap of retries, also if Run has postponed it; holds neither a slot nor a place in a queue
 //	parked    with its partition, which is held until the servers answer

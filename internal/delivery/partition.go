@@ -129,8 +129,8 @@ type handler struct {
 	*Handler
 	topic *topic
 	seat  *seat
-	// due are retries whose time has come, and go first; queue are those that
-	// run for the first time. Everything in them can run.
+	// due are retries whose time has come, and what was parked; they go first.
+	// queue are those that run for the first time. Everything in them can run.
 	due, queue fifo[*delivery]
 	// groups are batches that have failed and whose next part can run, before
 	// the others unless the last run was one.
