@@ -79,13 +79,10 @@ type tappedCommitter struct {
 
 func (c tappedCommitter) Commit(ctx context.Context, offsets map[kafka.TopicPartition]kafka.Offset) error {
 	err := c.Committer.Commit(ctx, offsets)
-	if err != nil {
-		return err
-	}
 	for tp, o := range offsets {
-		if c.tap.is(tp.Topic) {
+		if c.tap.is(tp.Topic) && !kafka.Refused(err, tp) {
 			c.tap.index.committed(tp, o.At)
 		}
 	}
-	return nil
+	return err
 }

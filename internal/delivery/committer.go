@@ -106,10 +106,10 @@ func (e *Engine) commitDirty(ctx context.Context) error {
 		if p.phase == ended {
 			continue
 		}
-		if err == nil {
+		if !kafka.Refused(err, p.TopicPartition) {
 			p.window.Committed(positions[i])
 		}
-		e.s.advanced(p) // if it failed, or has advanced since
+		e.s.advanced(p) // if it was refused, or has advanced since
 	}
 	e.mu.Unlock()
 	if e.cfg.Observer.Committed != nil {

@@ -83,7 +83,8 @@ type Handler struct {
 // Committer commits offsets for a group's member.
 type Committer interface {
 	// Commit returns when the offsets are committed, or soon after ctx has
-	// ended. It is not called again before it has returned.
+	// ended. What a *kafka.CommitError does not name was committed. It is not
+	// called again before it has returned.
 	Commit(ctx context.Context, offsets map[kafka.TopicPartition]kafka.Offset) error
 }
 

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -275,6 +277,42 @@ func TestCommitsThatFail(t *testing.T) {
 			t.Errorf("%d commits at the revocation", got)
 		}
 		f.wantCommitted(tp, 5)
+		f.stop()
+	})
+}
+
+// A commit that some partitions were refused has committed the others: these are
+// not committed again, and nobody is told that they could not be.
+func TestCommitThatSomePartitionsAreRefused(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFixture(t)
+		good, bad := at("orders", 0), at("orders", 1)
+		tried := map[kafka.TopicPartition][]int64{} // guarded by f.mu
+		f.onCommit = func(_ context.Context, offsets map[kafka.TopicPartition]kafka.Offset) error {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			for tp, o := range offsets {
+				tried[tp] = append(tried[tp], o.At)
+			}
+			if _, ok := offsets[bad]; ok {
+				return fmt.Errorf("the group: %w", &kafka.CommitError{Group: "billing", Failed: map[kafka.TopicPartition]error{bad: errTest}})
+			}
+			return nil
+		}
+		f.handle("invoice", "orders", nil)
+		f.produce(good, 5)
+		f.produce(bad, 5)
+		f.start(good, bad)
+		f.settle(time.Minute)
+		f.produce(good, 1)
+		f.settle(time.Minute)
+		f.revoke(context.Background(), f.engine, good)
+		f.wantLogged(0, "the last offsets")
+		f.revoke(context.Background(), f.engine, bad)
+		f.wantLogged(1, "the last offsets")
+		if got := tried[good]; !slices.Equal(got, []int64{5, 6}) || len(tried[bad]) < 20 {
+			t.Errorf("what was committed is committed again: %v, beside %v", got, tried[bad])
+		}
 		f.stop()
 	})
 }

@@ -92,6 +92,17 @@ func (e *CommitError) Unwrap() []error {
 	return errs
 }
 
+// Refused reports whether the error of a commit says of a partition that its
+// offset may not be committed: a [CommitError] names those, any other error
+// concerns them all.
+func Refused(err error, tp TopicPartition) bool {
+	var some *CommitError
+	if errors.As(err, &some) {
+		return some.Failed[tp] != nil
+	}
+	return err != nil
+}
+
 func (e *CommitError) partitions() []TopicPartition {
 	tps := make([]TopicPartition, 0, len(e.Failed))
 	for tp := range e.Failed {
