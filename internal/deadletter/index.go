@@ -123,15 +123,13 @@ func (x *Index) rule(tp kafka.TopicPartition, id eventmodels.Mark, offset int64)
 }
 
 // claim begins the run of a letter for a record. It returns false if another
-// one runs; the delivery is woken when it has ended.
+// one runs, after which the delivery is woken, or if the assignment has ended:
+// then nothing would come of the run, and another owner makes one.
 func (x *Index) claim(tp kafka.TopicPartition, id eventmodels.Mark, offset int64) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	h := x.partitions[tp]
-	if h == nil {
-		return true
-	}
-	if h.mustWait(id, offset) {
+	if h == nil || h.mustWait(id, offset) {
 		return false
 	}
 	h.running[id] = offset

@@ -102,6 +102,9 @@ func TestOneRunAtATime(t *testing.T) {
 
 	x.end(place)
 	x.ruled(t, 1, 2, busy)
+	if x.claim(place, eventmodels.Mark{1}, 2) {
+		t.Error("a record runs whose assignment has ended")
+	}
 	x.begin(place)
 	x.ruled(t, 1, 2, busy) // nothing was fetched in this assignment
 }
