@@ -3,6 +3,7 @@ package eventdb
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -123,5 +124,19 @@ func TestKeyBuckets(t *testing.T) {
 	same := keyBuckets([]eventmodels.OutboxRow{{Topic: "t", Key: []byte("k")}, {Topic: "t", Key: []byte("k")}})
 	if len(same) != 1 {
 		t.Errorf("one key has buckets %v", same)
+	}
+}
+
+func TestReason(t *testing.T) {
+	for text, want := range map[string]string{
+		"too large":                          "too large",
+		"\x00 and \xff\xfe":                  "\uFFFD and \uFFFD",
+		strings.Repeat("x", maxReason+1):     strings.Repeat("x", maxReason),
+		strings.Repeat("ä", maxReason):       strings.Repeat("ä", maxReason/2),
+		"x" + strings.Repeat("ä", maxReason): "x" + strings.Repeat("ä", maxReason/2-1) + "\uFFFD",
+	} {
+		if got := reasonOf(errors.New(text)); got != want {
+			t.Errorf("%.40q: %.40q, of %d bytes", text, got, len(got))
+		}
 	}
 }

@@ -2,6 +2,7 @@ package eventdb
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/seed46dd6f11/events/eventmodels"
@@ -48,7 +49,7 @@ func (l *leadership) deleteSome(ctx context.Context) error {
 	}
 	refused := l.flight.takeRefused()
 	for i, r := range refused {
-		if err := l.store.ParkOutbox(ctx, l.cfg.Scope, r.key, r.err.Error()); err != nil {
+		if err := l.store.ParkOutbox(ctx, l.cfg.Scope, r.key, reasonOf(r.err)); err != nil {
 			l.flight.giveBack(nil, refused[i:])
 			return err
 		}
@@ -59,4 +60,16 @@ func (l *leadership) deleteSome(ctx context.Context) error {
 		l.flight.deleted([]eventmodels.OutboxKey{r.key})
 	}
 	return nil
+}
+
+// maxReason bounds the text with which a row is parked.
+const maxReason = 8 << 10
+
+// reasonOf makes the text of an error one that every database stores.
+func reasonOf(err error) string {
+	text := err.Error()
+	if len(text) > maxReason {
+		text = text[:maxReason]
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }

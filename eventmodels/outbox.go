@@ -220,7 +220,8 @@ type OutboxStore interface {
 	// DeleteOutbox deletes the rows with these keys; those that are gone
 	// are not an error.
 	DeleteOutbox(ctx context.Context, scope string, keys []OutboxKey) error
-	// ParkOutbox moves a row to the parked ones.
+	// ParkOutbox moves a row to the parked ones; a row that is gone is not an
+	// error. reason is UTF-8 without NUL, of about 8 KiB at most.
 	ParkOutbox(ctx context.Context, scope string, key OutboxKey, reason string) error
 	// ListParked returns up to limit parked rows, those first that were parked
 	// last: the rows behind the place after, or the first ones if it is zero.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -209,19 +208,8 @@ SELECT scope, seq, id, topic, key, headers, payload, created_at, $4::text, clock
 
 // ParkOutbox implements [eventmodels.OutboxStore].
 func (s *store) ParkOutbox(ctx context.Context, scope string, key eventmodels.OutboxKey, reason string) error {
-	_, err := s.exec(ctx, parkOutbox, scope, key.Seq, uuidOf(key.ID), storable(reason))
+	_, err := s.exec(ctx, parkOutbox, scope, key.Seq, uuidOf(key.ID), reason)
 	return err
-}
-
-// maxReason bounds the text of an error that is stored.
-const maxReason = 8 << 10
-
-// storable makes a text one that PostgreSQL takes.
-func storable(text string) string {
-	if len(text) > maxReason {
-		text = text[:maxReason]
-	}
-	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // outboxStats takes the row with the smallest seq for the oldest.

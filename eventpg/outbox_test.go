@@ -2,7 +2,6 @@ package eventpg
 
 import (
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -74,11 +73,6 @@ func TestFitting(t *testing.T) {
 }
 
 // PostgreSQL's texts have neither NUL nor what is not UTF-8.
-func TestStorable(t *testing.T) {
-	if got := storable("too large \x00 \xff " + strings.Repeat("ä", maxReason)); !strings.HasPrefix(got, "too large \uFFFD \uFFFD ää") || len(got) > maxReason+len("\uFFFD")*2 {
-		t.Errorf("%.40q, of %d bytes", got, len(got))
-	}
-}
 
 // A read says which transactions run, and returns nothing once one of those has
 // ended that it was told to watch.

@@ -69,7 +69,7 @@ const (
 func (s *store) ParkOutbox(ctx context.Context, scope string, key eventmodels.OutboxKey, reason string) error {
 	return explainSchema(s.connections.Work(ctx, func(ctx context.Context, conn *sql.Conn) error {
 		return mysqldb.InTransaction(ctx, conn, func(tx *sql.Tx) error {
-			if _, err := tx.ExecContext(ctx, copyParked, mysqldb.Storable(reason), []byte(scope), key.Seq, key.ID[:]); err != nil {
+			if _, err := tx.ExecContext(ctx, copyParked, reason, []byte(scope), key.Seq, key.ID[:]); err != nil {
 				return err
 			}
 			_, err := tx.ExecContext(ctx, deleteOne, []byte(scope), key.Seq, key.ID[:])

@@ -153,8 +153,7 @@ func deleteRows(ctx context.Context, tx *sql.Tx, scope string, keys []eventmodel
 	return nil
 }
 
-// ParkOutbox implements [eventmodels.OutboxStore]. A row that is gone is not
-// an error: it was parked before, or sent.
+// ParkOutbox implements [eventmodels.OutboxStore].
 func (s *store) ParkOutbox(ctx context.Context, scope string, key eventmodels.OutboxKey, reason string) error {
 	return s.write(ctx, s.db, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO events_outbox_parked (scope, seq, id, topic, key, headers, payload, created_at, error, parked_at)

@@ -105,17 +105,6 @@ func CollectRows(rows *sql.Rows, maxBytes int) (page eventmodels.OutboxPage, err
 	return page, rows.Err()
 }
 
-// MaxReason bounds the text of an error that is stored.
-const MaxReason = 8 << 10
-
-// Storable makes a text one that a utf8mb4 column takes.
-func Storable(text string) string {
-	if len(text) > MaxReason {
-		text = text[:MaxReason]
-	}
-	return strings.ToValidUTF8(text, "\uFFFD")
-}
-
 // InTransaction runs statements that take effect together. A transaction that
 // has failed is rolled back whatever has failed: the server goes on with one
 // whose statement was refused.

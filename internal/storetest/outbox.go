@@ -162,7 +162,7 @@ func (b *Backend[ID, T, D, O]) parkAndStats(t *testing.T) {
 	if two := stats(Scope, "two rows", 2, 0); two.OldestAge < 59*time.Minute || two.OldestAge > 61*time.Minute {
 		t.Errorf("two rows: %+v", two)
 	}
-	reason := "too large \xff " + strings.Repeat("ä", 100_000) + "\x00"
+	reason := "too large '\\\uFFFD " + strings.Repeat("ä", 4000)
 	for range 2 { // the second time it is gone
 		if err := s.ParkOutbox(Context(t), Scope, rows[0].OutboxKey(), reason); err != nil {
 			t.Fatal(err)
@@ -179,14 +179,14 @@ func (b *Backend[ID, T, D, O]) parkAndStats(t *testing.T) {
 	}
 	parked, err := s.ListParked(Context(t), Scope, eventmodels.ParkedKey{}, 10)
 	if err != nil || len(parked) != 1 || parked[0].Topic != "old" || !bytes.Equal(parked[0].Key, old.Key) || parked[0].PayloadSize != 1 ||
-		!strings.HasPrefix(parked[0].Error, "too large \uFFFD ää") || len(parked[0].Error) >= len(reason) {
+		parked[0].Error != reason {
 		t.Errorf("parked: %.300q, %v", fmt.Sprint(parked), err)
 	}
 	var headers []byte
 	if err := d.Admin.QueryRowContext(Context(t), "SELECT headers FROM events_outbox_parked").Scan(&headers); err != nil || !bytes.Equal(headers, old.Headers) {
 		t.Errorf("headers %q, %v", headers, err)
 	}
-	if err := s.ParkOutbox(Context(t), Scope, rows[1].OutboxKey(), "NUL \x00"); err != nil {
+	if err := s.ParkOutbox(Context(t), Scope, rows[1].OutboxKey(), "😀"); err != nil {
 		t.Fatal(err)
 	}
 	future := NewRow("future")
