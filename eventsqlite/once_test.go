@@ -5,56 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/seed46dd6f11/events/eventmodels"
 )
-
-func TestMarks(t *testing.T) {
-	db := openTest(t)
-	s := openTestStore(t, db)
-	ctx := context.Background()
-	// The library hashes ids, so that these are not what a store sees. A
-	// backend that compares marks as text fails here.
-	marks := []eventmodels.Mark{markOf("a"), markOf("A"), markOf("a "), markOf("a\x00b"), markOf("a\x00B"), markOf("\xff"), markOf("a"), {}}
-	want := []bool{true, true, true, true, true, true, false, true}
-	calls := 0
-	once := func(marks []eventmodels.Mark, want []bool, result error) error {
-		t.Helper()
-		return db.TransactOnce(ctx, marks, func(tx *Tx, fresh []bool) error {
-			calls++
-			if !slices.Equal(fresh, want) {
-				t.Errorf("fresh %v, want %v", fresh, want)
-			}
-			tx.Produce(event("a", "derived"))
-			if _, err := tx.Exec(`INSERT INTO t (v) VALUES (1)`); err != nil {
-				t.Error(err)
-			}
-			return result
-		})
-	}
-	if err := once(marks, want, errTest); !errors.Is(err, errTest) {
-		t.Error(err)
-	}
-	for range 2 { // the second time nothing is fresh
-		if err := once(marks, want, nil); err != nil {
-			t.Error(err)
-		}
-	}
-	if err := once([]eventmodels.Mark{markOf("b"), markOf("a"), markOf("B")}, []bool{true, false, true}, nil); err != nil {
-		t.Error(err)
-	}
-	if calls != 3 {
-		t.Errorf("%d calls", calls)
-	}
-	if n := value[int](t, db.Unwrap(), `SELECT count(*) FROM t`); n != 2 || len(readAll(t, s, testScope)) != 2 {
-		t.Errorf("%d effects", n)
-	}
-}
 
 func TestManyMarks(t *testing.T) {
 	db := openTest(t)
@@ -74,49 +30,6 @@ func TestManyMarks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-// Batches that overlap, in different orders, some of which roll back.
-func TestOverlappingBatches(t *testing.T) {
-	const events, workers = 60, 8
-	db := openTest(t)
-	var working sync.WaitGroup
-	for w := range workers {
-		working.Go(func() {
-			r := rand.New(rand.NewPCG(uint64(w), 1))
-			for try := range 25 {
-				batch := make([]eventmodels.Mark, 10)
-				names := make([]int, len(batch))
-				for i := range batch {
-					names[i] = r.IntN(events)
-					batch[i] = markOf(fmt.Sprint("event ", names[i]))
-				}
-				err := db.TransactOnce(context.Background(), batch, func(tx *Tx, fresh []bool) error {
-					for i, f := range fresh {
-						if !f {
-							continue
-						}
-						if _, err := tx.Exec(`INSERT INTO t (id, v) VALUES (?, ?)`, names[i], w); err != nil {
-							return err
-						}
-					}
-					if try%4 == 1 {
-						return errTest
-					}
-					return nil
-				})
-				if err != nil && !errors.Is(err, errTest) {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	working.Wait()
-	effects := value[int](t, db.Unwrap(), `SELECT count(*) FROM t`)
-	marks := value[int](t, db.Unwrap(), `SELECT count(*) FROM events_marks`)
-	if effects != marks || effects != events {
-		t.Errorf("%d effects, %d marks, of %d", effects, marks, events)
 	}
 }
 
