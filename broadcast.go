@@ -1,7 +1,6 @@
 package events
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -28,7 +27,7 @@ func (l *Library[ID, TX, DB]) ConsumeBroadcast(handlerName string, handler event
 	l.register("ConsumeBroadcast", &registeredHandler{
 		kind: kindBroadcast, onFailure: eventmodels.OnFailureDiscard, name: handlerName, topic: handler.Topic(),
 		batches: isBatchHandler(handler), copiesMessages: copiesMessages(handler),
-		bind: func() func(context.Context, []*eventmodels.Message) error { return runPlain(handler) },
+		bind: func() runFunc { return runPlain(handler) },
 	}, opts)
 }
 

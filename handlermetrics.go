@@ -26,11 +26,11 @@ type handlerMetrics struct {
 }
 
 // newHandlerMetrics returns those of a handler for events.
-func newHandlerMetrics(group string, h *registeredHandler) *handlerMetrics {
+func newHandlerMetrics(h *registeredHandler) *handlerMetrics {
 	m := &handlerMetrics{
-		consumed:     ConsumeCounts.WithLabelValues(h.topic, group),
-		ack:          AckLatency.WithLabelValues(h.topic, group),
-		transmission: TransmissionLatency.WithLabelValues(h.topic, group),
+		consumed:     ConsumeCounts.WithLabelValues(h.topic, h.group),
+		ack:          AckLatency.WithLabelValues(h.topic, h.group),
+		transmission: TransmissionLatency.WithLabelValues(h.topic, h.group),
 		success:      HandlerSuccessCounts.WithLabelValues(h.name, h.topic),
 		errors:       HandlerErrorCounts.WithLabelValues(h.name, h.topic),
 		panics:       HandlerPanicCounts.WithLabelValues(h.name, h.topic),

@@ -72,7 +72,7 @@ func (l *LibraryNoDB) heartbeatHandler() *registeredHandler {
 	})
 	return &registeredHandler{
 		kind: kindBroadcast, onFailure: eventmodels.OnFailureDiscard, name: heartbeatName, topic: heartbeats.Topic(),
-		bind: func() func(context.Context, []*eventmodels.Message) error { return runPlain(handler) },
+		bind: func() runFunc { return runPlain(handler) },
 	}
 }
 

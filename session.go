@@ -48,21 +48,20 @@ func (l *Library[ID, TX, DB]) newSlots() slotsOf {
 // openSession starts an engine for the handlers of a group, and what it
 // fetches from.
 func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Client, group string, handlers []*registeredHandler, slots slotsOf) (*session, error) {
-	log := l.logger()
-	cfg := delivery.Config{
-		Group:   group,
-		Slots:   slots.groups,
-		Healthy: l.healthy(client),
-		Logger:  log,
-		Values:  ctx,
-	}
 	runs := make(map[*registeredHandler]runFunc, len(handlers))
 	for _, h := range handlers {
 		runs[h] = l.intercepted(h.name, l.traced(group, l.wireTopic(h.topic), h.bind()))
 	}
 	letters := l.openLetters(client, group, handlers, runs, slots)
-	cfg.Decode = letters.decode(l.decoder())
-	cfg.Observer = observer(group)
+	cfg := delivery.Config{
+		Group:    group,
+		Slots:    slots.groups,
+		Healthy:  l.healthy(client),
+		Logger:   l.logger(),
+		Values:   ctx,
+		Decode:   letters.decode(l.decoder()),
+		Observer: observer(group),
+	}
 	cfg.Limits.Shutdown = l.settings.shutdownLimit
 	if group == "" {
 		cfg.Slots = slots.broadcast
@@ -70,78 +69,80 @@ func (l *Library[ID, TX, DB]) openSession(ctx context.Context, client *kafka.Cli
 	if l.HasDB() {
 		cfg.Fault = l.db.Fault
 	}
-	var topics []kafka.WireTopic
-	seen := make(map[kafka.WireTopic]bool)
 	for _, h := range handlers {
-		wire := l.wireTopic(h.topic)
-		if !seen[wire] {
-			seen[wire] = true
-			topics = append(topics, wire)
-		}
-		var places *delivery.Places
-		if h.kind == kindExactlyOnce {
-			places = slots.transactions
-		}
-		batch, concurrency := h.limits()
-		e := &delivery.Handler{
-			Name: h.name, Topic: h.topic, WireTopic: wire, BaseTopic: h.baseTopic, OnFailure: h.onFailure,
-			Timeout: h.timeout, NoRetry: h.noRetry, Concurrency: concurrency, QueueDepth: h.queueDepth, Backoff: h.backoff,
-			Ordering: h.ordering, Batch: batch, Atomic: h.kind == kindExactlyOnce, Places: places, Run: runs[h],
-			CopiesMessages: h.copiesMessages,
-		}
-		if h.deadLetter {
-			e.Metrics = newLetterMetrics(group, h.name, h.topic, h.topic)
-			e.Run, e.Batch, e.CopiesMessages = letters.runForLetters(h, runs[h]), 0, false
-			if e.QueueDepth == 0 {
-				e.QueueDepth = defaultLetterQueue
-			}
-			if group != "" {
-				e.Slots = slots.letters
-			}
-		} else {
-			e.Metrics = newHandlerMetrics(group, h)
-		}
-		cfg.Handlers = append(cfg.Handlers, e)
+		cfg.Handlers = append(cfg.Handlers, l.engineHandler(h, runs[h], letters, slots))
 	}
 	if letters.writer != nil {
 		cfg.Sink = letters.writer.Sink
 		cfg.Handlers = append(cfg.Handlers, letters.handlers...)
-		for _, wire := range letters.wireTopics() {
-			if !seen[wire] {
-				topics = append(topics, wire)
-			}
-		}
 	}
 	engine, err := delivery.New(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("consumer group %q: %w", group, err)
 	}
 	l.addEngine(engine)
-	connect := l.connectConfig()
-	if group == "" {
-		return l.openBroadcast(ctx, engine, connect, topics)
+	var topics []kafka.WireTopic
+	for _, h := range cfg.Handlers {
+		if !slices.Contains(topics, h.WireTopic) {
+			topics = append(topics, h.WireTopic)
+		}
 	}
-	connect.Logger = log.With("consumer_group", group)
+	if group == "" {
+		return l.openBroadcast(ctx, engine, l.connectConfig(), topics)
+	}
+	return l.openGroup(ctx, client, engine, letters, kafka.GroupConfig{
+		Config: l.connectConfig(),
+		Group:  l.settings.prefix + group,
+		Topics: topics,
+		Starts: l.starts(handlers),
+	})
+}
+
+// engineHandler is a registered handler as the engine knows it.
+func (l *LibraryNoDB) engineHandler(h *registeredHandler, run runFunc, letters *groupLetters, slots slotsOf) *delivery.Handler {
+	batch, concurrency := h.limits()
+	e := &delivery.Handler{
+		Name: h.name, Topic: h.topic, WireTopic: l.wireTopic(h.topic), BaseTopic: h.baseTopic, OnFailure: h.onFailure,
+		Timeout: h.timeout, NoRetry: h.noRetry, Concurrency: concurrency, QueueDepth: h.queueDepth, Backoff: h.backoff,
+		Ordering: h.ordering, Batch: batch, Run: run, CopiesMessages: h.copiesMessages,
+	}
+	if h.kind == kindExactlyOnce {
+		e.Atomic, e.Places = true, slots.transactions
+	}
+	if !h.deadLetter {
+		e.Metrics = newHandlerMetrics(h)
+		return e
+	}
+	e.Metrics = newLetterMetrics(h.group, h.name, h.topic, h.topic)
+	e.Run, e.Batch, e.CopiesMessages = letters.runForLetters(h, run), 0, false
+	if e.QueueDepth == 0 {
+		e.QueueDepth = defaultLetterQueue
+	}
+	if h.group != "" {
+		e.Slots = slots.letters
+	}
+	return e
+}
+
+// openGroup joins a consumer group with an engine.
+func (l *Library[ID, TX, DB]) openGroup(ctx context.Context, client *kafka.Client, engine *delivery.Engine, letters *groupLetters, cfg kafka.GroupConfig) (*session, error) {
+	group, log := engine.Group(), l.logger()
+	cfg.Logger = log.With("consumer_group", group)
+	cfg.Balancers = l.settings.groupBalancers()
+	cfg.InstanceID = l.settings.instanceID
+	cfg.OnTruncated = func(kafka.Truncation) { ErrorCounts.WithLabelValues("topic-truncated").Inc() }
+	cfg.OnGap = func(kafka.Gap) { ErrorCounts.WithLabelValues("topic-gap").Inc() }
+	cfg.OnSessionError = func(error) { ErrorCounts.WithLabelValues("group-session").Inc() }
+	cfg.OnTopicRecreated = func(topic kafka.WireTopic) {
+		ErrorCounts.WithLabelValues("topic-recreated").Inc()
+		client.Forget(topic)
+	}
 	var told kafka.Assignments = engine
 	if letters.writer != nil {
 		letters.index.SetWake(engine.Wake)
 		told = letters.tap.Assignments(engine)
 	}
-	member, err := kafka.NewGroup(kafka.GroupConfig{
-		Config:         connect,
-		Group:          l.settings.prefix + group,
-		Topics:         topics,
-		Starts:         l.starts(handlers),
-		Balancers:      l.settings.groupBalancers(),
-		InstanceID:     l.settings.instanceID,
-		OnTruncated:    func(kafka.Truncation) { ErrorCounts.WithLabelValues("topic-truncated").Inc() },
-		OnGap:          func(kafka.Gap) { ErrorCounts.WithLabelValues("topic-gap").Inc() },
-		OnSessionError: func(error) { ErrorCounts.WithLabelValues("group-session").Inc() },
-		OnTopicRecreated: func(topic kafka.WireTopic) {
-			ErrorCounts.WithLabelValues("topic-recreated").Inc()
-			client.Forget(topic)
-		},
-	}, observedAssignments{told, group})
+	member, err := kafka.NewGroup(cfg, observedAssignments{told, group})
 	if err != nil {
 		engine.Stop()
 		return nil, fmt.Errorf("consumer group %q: %w", group, err)
@@ -239,7 +240,7 @@ func withGrace(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // traced makes a span of each attempt.
-func (l *LibraryNoDB) traced(group string, topic kafka.WireTopic, run func(context.Context, []*eventmodels.Message) error) func(context.Context, []*eventmodels.Message) error {
+func (l *LibraryNoDB) traced(group string, topic kafka.WireTopic, run runFunc) runFunc {
 	tracer := l.settings.tracing
 	if tracer == nil {
 		return run

@@ -26,9 +26,6 @@ func (h *registeredHandler) writesLetters() bool {
 	return h.onFailure == eventmodels.OnFailureSave || h.onFailure == eventmodels.OnFailureRetryLater
 }
 
-// runFunc is what the engine runs.
-type runFunc = func(context.Context, []*eventmodels.Message) error
-
 // groupLetters is what a group's session has for dead letters.
 type groupLetters struct {
 	reader *deadletter.Reader
@@ -157,17 +154,6 @@ func (g *groupLetters) addOthers(identity mark.Handler, wire kafka.WireTopic, le
 		QueueDepth: defaultLetterQueue, Slots: slots.letters, Metrics: newLetterMetrics(identity.Group, e.Name, identity.BaseTopic, letterTopic),
 		Run: g.reader.Others(identity, func(handler string) bool { return known[handler] }),
 	})
-}
-
-// wireTopics are the dead-letter topics that the engine consumes.
-func (g *groupLetters) wireTopics() []kafka.WireTopic {
-	var topics []kafka.WireTopic
-	for _, h := range g.handlers {
-		if !slices.Contains(topics, h.WireTopic) {
-			topics = append(topics, h.WireTopic)
-		}
-	}
-	return topics
 }
 
 // decode lets records of dead-letter topics through that cannot be decoded:
