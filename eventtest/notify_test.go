@@ -95,9 +95,9 @@ func TestFilteredReadersGetTheirKey(t *testing.T) {
 	}
 }
 
-// With Async(1) the second event waits until the first is consumed; with
-// Async(-1) nothing waits.
-func TestAsyncBoundsWhatIsOutstanding(t *testing.T) {
+// A reader that is slow gets every event, and those of another notifier do not
+// wait for it. (What Async bounds is tested in package events.)
+func TestSlowReaderGetsEverything(t *testing.T) {
 	lib := started(t)
 	slow, quick := bounded.Subscribe(lib), all.Subscribe(lib)
 	defer quick.Unsubscribe()
