@@ -21,9 +21,8 @@ import (
 // setMaxMessageBytes changes a topic's limit behind the library's back.
 func (w *world[ID, TX, DB]) setMaxMessageBytes(topic string, limit int) {
 	w.t.Helper()
-	admin := kadm.NewClient(w.client())
 	value := fmt.Sprint(limit)
-	answers, err := admin.AlterTopicConfigs(context.Background(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: &value}}, w.prefix+topic)
+	answers, err := w.cluster().adm.AlterTopicConfigs(context.Background(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: &value}}, w.prefix+topic)
 	if err == nil && len(answers) > 0 {
 		err = answers[0].Err
 	}

@@ -1,77 +1,27 @@
 package eventtest
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
-	"slices"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// client is a Kafka client of the test's own, beside what is tested.
-func (w *world[ID, TX, DB]) client(options ...kgo.Opt) *kgo.Client {
-	w.t.Helper()
-	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(w.h.Brokers...)}, options...)...)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(client.Close)
-	return client
-}
-
-// ends are a topic's end offsets, none if it does not exist.
-func (w *world[ID, TX, DB]) ends(topic string) kadm.ListedOffsets {
-	w.t.Helper()
-	listed, err := kadm.NewClient(w.client()).ListEndOffsets(context.Background(), w.prefix+topic)
-	if err != nil {
-		w.t.Fatalf("the end of %s: %v", topic, err)
-	}
-	return listed
-}
-
 // records reads what Kafka has of a topic now, by partition and offset.
 func (w *world[ID, TX, DB]) records(topic string) []*kgo.Record {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	from := make(map[int32]kgo.Offset)
-	left := int64(0)
-	w.ends(topic).Each(func(o kadm.ListedOffset) {
-		if o.Err == nil && o.Offset > 0 {
-			from[o.Partition] = kgo.NewOffset().At(0)
-			left += o.Offset // nothing of a test is removed, and nothing transactional
-		}
-	})
-	if left == 0 {
-		return nil
-	}
-	reader := w.client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{w.prefix + topic: from}))
-	defer reader.Close()
-	var records []*kgo.Record
-	for left > 0 {
-		fetches := reader.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			w.t.Fatalf("read %s: %v", topic, err)
-		}
-		records = append(records, fetches.Records()...)
-		left -= int64(fetches.NumRecords())
-	}
-	slices.SortStableFunc(records, func(a, b *kgo.Record) int {
-		return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
-	})
-	return records
+	return w.cluster().records(topic)
 }
 
 // stored waits until Kafka has at least n records of a topic, and returns
 // them.
 func (w *world[ID, TX, DB]) stored(topic string, n int) []*kgo.Record {
 	w.t.Helper()
-	admin := kadm.NewClient(w.client())
+	kafka := w.cluster()
 	eventually(w.t, "records of "+topic, func() bool {
-		listed, err := admin.ListEndOffsets(context.Background(), w.prefix+topic)
+		listed, err := kafka.adm.ListEndOffsets(context.Background(), w.prefix+topic)
 		if err != nil {
 			return false
 		}
@@ -79,7 +29,7 @@ func (w *world[ID, TX, DB]) stored(topic string, n int) []*kgo.Record {
 		listed.Each(func(o kadm.ListedOffset) { sum += max(0, o.Offset) })
 		return sum >= int64(n)
 	})
-	return w.records(topic)
+	return kafka.records(topic)
 }
 
 // numbers are the N of orders, by key, in the order in which they are stored.

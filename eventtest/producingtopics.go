@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -26,7 +25,7 @@ func (s *suite[ID, TX, DB]) produceTopics(t *testing.T) {
 
 func (w *world[ID, TX, DB]) exists(topic string) bool {
 	w.t.Helper()
-	found, err := kadm.NewClient(w.client()).ListTopics(context.Background(), w.prefix+topic)
+	found, err := w.cluster().adm.ListTopics(context.Background(), w.prefix+topic)
 	if err != nil {
 		w.t.Fatal(err)
 	}

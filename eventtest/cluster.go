@@ -1,8 +1,10 @@
 package eventtest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -154,8 +156,8 @@ func (c *cluster) awaitCommitted(group, topic string, partition int32, offset in
 	})
 }
 
-// records reads all of a topic that is committed, in the order of each
-// partition.
+// records reads what a topic has now, without what is not committed, by partition
+// and offset. A topic that does not exist has nothing.
 func (c *cluster) records(topic string) (records []*kgo.Record) {
 	c.t.Helper()
 	ends := make(map[int32]int64)
@@ -165,10 +167,13 @@ func (c *cluster) records(topic string) (records []*kgo.Record) {
 	listed, err := c.adm.ListCommittedOffsets(ctx, c.prefix+topic)
 	c.must("list offsets", err)
 	listed.Each(func(o kadm.ListedOffset) {
-		if o.Offset > 0 {
+		if o.Err == nil && o.Offset > 0 {
 			ends[o.Partition], starts[o.Partition] = o.Offset, kgo.NewOffset().AtStart()
 		}
 	})
+	if len(ends) == 0 {
+		return nil
+	}
 	reader, err := kgo.NewClient(append(c.kgo.Opts(), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{c.prefix + topic: starts}))...)
 	c.must("read", err)
@@ -185,5 +190,8 @@ func (c *cluster) records(topic string) (records []*kgo.Record) {
 			}
 		})
 	}
+	slices.SortStableFunc(records, func(a, b *kgo.Record) int {
+		return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
+	})
 	return records
 }
