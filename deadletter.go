@@ -18,7 +18,7 @@ const deadLetterSuffix = ".dead-letter"
 // retention and room for the largest event that the topic allows; it need not
 // be announced with SetTopicConfig.
 func DeadLetterTopic(topic string, group ConsumerGroupName) string {
-	return deadLetterName(topic, group.String())
+	return deadLetterName(topic, groupName(group))
 }
 
 func deadLetterName(topic, group string) string { return topic + "." + group + deadLetterSuffix }

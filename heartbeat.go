@@ -17,8 +17,8 @@ type HeartbeatEvent struct{}
 
 var heartbeats = eventmodels.BindTopic[HeartbeatEvent]("broadcast-heartbeat")
 
-// heartbeatName is the handler's.
-const heartbeatName = "heartbeat"
+// heartbeatName is the handler's: none that an application can give, and pause.
+const heartbeatName = "(heartbeat)"
 
 const defaultHeartbeat = 10 * time.Second
 

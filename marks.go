@@ -18,5 +18,5 @@ func (l *LibraryNoDB) Mark(group ConsumerGroupName, handler, topic, source, id s
 	l.mu.Lock()
 	prefix := l.settings.prefix
 	l.mu.Unlock()
-	return mark.Of(mark.Handler{Prefix: prefix, Group: group.String(), Name: handler, BaseTopic: topic}, source, id)
+	return mark.Of(mark.Handler{Prefix: prefix, Group: groupName(group), Name: handler, BaseTopic: topic}, source, id)
 }

@@ -86,6 +86,16 @@ func (l *LibraryNoDB) edit(setter string, change func(*settings)) {
 	change(&l.settings)
 }
 
+// editBeforeConfigure is edit for what Configure acts on.
+func (l *LibraryNoDB) editBeforeConfigure(setter string, change func(*settings)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.phase >= phaseConfigured {
+		panic(fmt.Sprintf("events: %s was called after Configure, which has done already what it is about; call it before", setter))
+	}
+	change(&l.settings)
+}
+
 // SetPrefix puts prefix before the names of all topics and consumer groups in
 // the Kafka cluster, so that several installations can share one. It is also
 // the outbox's scope. The default is none. It panics if prefix has other
@@ -179,10 +189,10 @@ func (l *LibraryNoDB) OnBroadcastGap(gap func(topic string)) {
 
 // SkipNotifierSupport keeps Configure from consuming for the notifiers of
 // [RegisterFiltered] and [RegisterUnfiltered]: for a second Library of a
-// process, or a tool that shares packages with a service. Call it before
+// process, or a tool that shares packages with a service. It panics after
 // Configure.
 func (l *LibraryNoDB) SkipNotifierSupport() {
-	l.edit("SkipNotifierSupport", func(s *settings) { s.skipNotifiers = true })
+	l.editBeforeConfigure("SkipNotifierSupport", func(s *settings) { s.skipNotifiers = true })
 }
 
 // SetBroadcastConsumerBaseName sets the first part of the name that
@@ -203,12 +213,12 @@ func (l *Library[ID, TX, DB]) SetBroadcastConsumerMaxLocks(uint32) {}
 // nothing left to do: broadcast consumers have no numbers that are locked.
 func (l *Library[ID, TX, DB]) DoNotLockBroadcastConsumerNumbers() {}
 
-// SetEnhanceDB says whether Configure connects the database to the Library,
-// so that transactions of it can produce. The default is true; with false,
-// events can be produced with ProduceTx or immediately only if the database
-// was connected otherwise.
+// SetEnhanceDB says whether Configure connects the database to the Library, so
+// that transactions of it can produce. The default is true. With false they can
+// produce, and ProduceTx can, only if AugmentWithProducer is called otherwise;
+// Produce does not need it. It panics after Configure.
 func (l *Library[ID, TX, DB]) SetEnhanceDB(enhance bool) {
-	l.edit("SetEnhanceDB", func(s *settings) { s.enhanceDB = enhance })
+	l.editBeforeConfigure("SetEnhanceDB", func(s *settings) { s.enhanceDB = enhance })
 }
 
 // SetLazyTxProduce says what becomes of the events of a transaction in a

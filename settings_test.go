@@ -3,6 +3,7 @@ package events_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -44,5 +45,25 @@ func TestValidateTopics(t *testing.T) {
 	var wrong *events.TopicNameError
 	if !errors.As(err, &wrong) || !strings.Contains(err.Error(), `"a/b"`) || !strings.Contains(err.Error(), `"c d"`) || strings.Contains(err.Error(), "fine") {
 		t.Errorf("%v", err)
+	}
+}
+
+// What Configure acts on is not set behind it, where it would change nothing.
+func TestSettersOfConfigure(t *testing.T) {
+	for name, set := range map[string]func(*eventnodb.Library){
+		"SkipNotifierSupport": func(l *eventnodb.Library) { l.SkipNotifierSupport() },
+		"SetEnhanceDB":        func(l *eventnodb.Library) { l.SetEnhanceDB(false) },
+	} {
+		lib := eventnodb.New()
+		set(lib)
+		lib.ConfigureNoDB(nil, false, nil, nil, []string{"127.0.0.1:1"})
+		func() {
+			defer func() {
+				if text := fmt.Sprint(recover()); !strings.Contains(text, name+" was called after Configure") {
+					t.Errorf("%s: %s", name, text)
+				}
+			}()
+			set(lib)
+		}()
 	}
 }
