@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	// InsertChunk is the number of outbox rows of one INSERT, and InsertBytes
-	// what it weighs at most, if it is not one row. An escaped byte can become
-	// two, servers take statements of 16 MiB by default, and 65,535 parameters.
-	// More make it no faster.
+	// InsertChunk is the number of outbox rows of one INSERT. Servers take
+	// 65,535 parameters, and more rows make it no faster.
 	InsertChunk = 1000
+	// InsertBytes is what they weigh at most, if it is not one row. An escaped
+	// byte can become two, and servers take statements of 16 MiB by default.
 	InsertBytes = 2 << 20
 )
 
