@@ -27,8 +27,8 @@ type keeper struct {
 
 	// op is held (a value is in it) by whoever changes the lease's row, for as
 	// long as the statement takes: a renewal of the old epoch must not run beside
-	// a change of it. Nobody holds it while he waits for the brokers, or a lease
-	// could not be renewed meanwhile.
+	// a change of it. It is not held while the brokers are waited for, so that
+	// the lease can be renewed meanwhile.
 	op chan struct{}
 
 	mu    sync.Mutex

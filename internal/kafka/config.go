@@ -238,8 +238,8 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// isNil also finds a nil pointer inside an interface, which is what a caller
-// gets who assigns a typed nil.
+// isNil also finds a nil pointer inside an interface, which is what a typed nil
+// becomes when it is assigned to one.
 func isNil(v any) bool {
 	if v == nil {
 		return true

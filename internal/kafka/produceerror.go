@@ -134,8 +134,9 @@ func (e *explanation) of(ctx context.Context, row *eventmodels.OutboxRow, err er
 	return err
 }
 
-// limit asks anew for a topic's limit, once for all of the call's rows; was is what
-// it was taken for. What there is to say is said also if nobody answers.
+// limit asks anew for a topic's limit, once for all of the call's rows. If it
+// cannot be had in time it is was, what it was taken for: the error is known, and
+// does not wait for it.
 func (e *explanation) limit(ctx context.Context, topic WireTopic, was int) int {
 	limit, asked := e.limits[topic]
 	if asked {

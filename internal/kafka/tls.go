@@ -91,7 +91,7 @@ func certificateHint(err error) string {
 	)
 	switch {
 	case errors.As(err, &authority):
-		return "the broker's certificate is signed by nobody this process trusts: set RootCAs in the TLS configuration"
+		return "the broker's certificate is not signed by an authority that this process trusts: set RootCAs in the TLS configuration"
 	case errors.As(err, &hostname):
 		return "the broker's certificate is for another host: dial the name that it is for, or set ServerName in the TLS configuration"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:

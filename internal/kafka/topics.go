@@ -21,8 +21,8 @@ type TopicSpec struct {
 	// ReplicationFactor is how many copies there are. Default 3, or the
 	// number of brokers in the cluster if that is less.
 	ReplicationFactor int16
-	// Assignments are the brokers of each partition, the leader first, for
-	// who wants to choose them. Partitions and ReplicationFactor have no
+	// Assignments are the brokers of each partition, the leader first, if
+	// they are to be chosen here. Partitions and ReplicationFactor have no
 	// meaning then.
 	Assignments map[int32][]int32
 	// Configs are settings by Kafka's names. Unless they are among them,

@@ -62,8 +62,8 @@ type Fetched struct {
 
 // Stale says whether the assignment that this was fetched in has ended: it is
 // true before Revoked or Lost is called for the partition, and stays so when
-// the partition is assigned to this member again. Who asks under the lock that
-// his Revoked and Lost take, too, never mistakes what was fetched for an
+// the partition is assigned to this member again. A caller that holds a lock
+// which its Revoked and Lost take, too, never mistakes what was fetched in an
 // earlier assignment for the current one's.
 func (f *Fetched) Stale() bool { return f.assigned != nil && f.assigned.ended.Load() }
 

@@ -47,7 +47,7 @@
 // in the hands of its lanes, and why rows are still returned once it is cleared.
 //
 // With Config.Patient a topic is always open. That is for immediate producing,
-// where somebody waits for each row with a ctx of his own, and a partition that
+// where a caller waits for each row with a ctx of its own, and a partition that
 // has no leader must not be in the way of the others: rows wait in their lanes,
 // are taken back when nobody waits for them any more (withdraw.go), and are
 // refused when waiting does not help. What goes on failing is logged

@@ -117,8 +117,7 @@ func (s *Sender) report() {
 	s.calm()
 }
 
-// calm tells who waits for it that every row has been reported, if it has. mu is
-// held.
+// calm wakes those in WaitIdle if every row has been reported. mu is held.
 func (s *Sender) calm() {
 	if s.idle != nil && s.quiet() {
 		close(s.idle)

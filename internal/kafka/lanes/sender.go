@@ -87,8 +87,8 @@ func (s *Sender) Start() {
 }
 
 // Send hands rows to their lanes, in the order in which the rows of a key are
-// to be stored. It never waits for brokers, or for a lock that somebody holds
-// who does. The rows must not be changed until they are reported.
+// to be stored. It waits neither for brokers nor for a lock whose holder does.
+// The rows must not be changed until they are reported.
 //
 // Send and Resume are called one after another, never at the same time, unless
 // no topic is ever held ([Config.Patient]): then only the order of rows in one
@@ -155,7 +155,7 @@ func (s *Sender) start() {
 // returns them: they will not be, and are not reported. The others still are.
 // After Stop has been called it returns none.
 //
-// It reports nothing, as start: who calls it has no more time.
+// Like start it reports nothing: its caller has no time left.
 func (s *Sender) Withdraw(rows []*eventmodels.OutboxRow) (withdrawn []*eventmodels.OutboxRow) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
