@@ -59,37 +59,6 @@ func (r *Relay) acquire(ctx context.Context) (*leadership, error) {
 	return l, nil
 }
 
-// reportTo counts what the lanes report on its way to the flight.
-type reportTo struct {
-	*flight
-	spans    *spans
-	observer RelayObserver
-}
-
-func (r reportTo) Acked(rows []*eventmodels.OutboxRow, partition int32, offset int64) {
-	r.spans.end(rows, nil)
-	for len(rows) > 0 {
-		n := 1
-		for n < len(rows) && rows[n].Topic == rows[0].Topic {
-			n++
-		}
-		r.observer.Relayed(rows[0].Topic, rows[:n])
-		r.flight.Acked(rows[:n], partition, offset)
-		rows = rows[n:]
-	}
-}
-
-func (r reportTo) Refused(row *eventmodels.OutboxRow, err error) {
-	r.spans.end([]*eventmodels.OutboxRow{row}, err)
-	r.observer.Parked(row.Topic)
-	r.flight.Refused(row, err)
-}
-
-func (r reportTo) Returned(rows []*eventmodels.OutboxRow) {
-	r.spans.end(rows, errHeld)
-	r.flight.Returned(rows)
-}
-
 // lead relays until the lease is lost or stop is closed; then it makes a last
 // pass. The error is why the lease was lost, or why the last pass left
 // something behind.
