@@ -16,15 +16,8 @@ type reportTo struct {
 
 func (r reportTo) Acked(rows []*eventmodels.OutboxRow, partition int32, offset int64) {
 	r.spans.end(rows, nil)
-	for len(rows) > 0 {
-		n := 1
-		for n < len(rows) && rows[n].Topic == rows[0].Topic {
-			n++
-		}
-		r.observer.Relayed(rows[0].Topic, rows[:n])
-		r.flight.Acked(rows[:n], partition, offset)
-		rows = rows[n:]
-	}
+	r.observer.Relayed(rows[0].Topic, rows)
+	r.flight.Acked(rows, partition, offset)
 }
 
 func (r reportTo) Refused(row *eventmodels.OutboxRow, err error) {

@@ -140,7 +140,19 @@ func (s *sender) writeAll() {
 			s.fence(err)
 			continue
 		}
-		s.report.Acked(batch, 0, -1)
+		s.acked(batch)
+	}
+}
+
+// acked reports rows as the lanes do, which have one for each topic.
+func (s *sender) acked(rows []*eventmodels.OutboxRow) {
+	for len(rows) > 0 {
+		n := slices.IndexFunc(rows, func(r *eventmodels.OutboxRow) bool { return r.Topic != rows[0].Topic })
+		if n < 0 {
+			n = len(rows)
+		}
+		s.report.Acked(rows[:n], 0, -1)
+		rows = rows[n:]
 	}
 }
 
@@ -155,7 +167,7 @@ func (s *sender) ack(n int) {
 		s.fence(err)
 		return
 	}
-	s.report.Acked(batch, 0, -1)
+	s.acked(batch)
 }
 
 // refuse says that the first row of the queue cannot be stored.

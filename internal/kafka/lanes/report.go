@@ -29,9 +29,10 @@ type Identity struct {
 // the outbox. What the slices refer to belongs to the receiver.
 type Report interface {
 	// Acked says that the brokers hold these rows, in all in-sync replicas.
-	// The rows of a partition are reported in the order in which they are
-	// stored there: one after the other from offset on, which is -1 if the
-	// broker does not know it any more.
+	// There is at least one, and all are of one partition. The rows of a
+	// partition are reported in the order in which they are stored there: one
+	// after the other from offset on, which is -1 if the broker does not know
+	// it any more.
 	Acked(rows []*eventmodels.OutboxRow, partition int32, offset int64)
 	// Refused says that the brokers do not take this row, sent alone, for
 	// what it is: it is to be parked. err is a [*TooLargeError] or a
