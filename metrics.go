@@ -147,7 +147,7 @@ func ObserveProduceLatency(err error, startTime time.Time) {
 var errorCategories = []string{
 	"broadcast-gap", "broadcast-heartbeat", "commit", "consumer-lag", "event-discarded", "group-session", "handler-overdue",
 	"outbox-parked", "produce-from-table", "start-consuming", "topic-gap", "topic-recreated", "topic-truncated",
-	"relay-delete", "relay-lease", "relay-listen", "relay-read", "relay-sample", "relay-wake",
+	"relay-delete", "relay-lease", "relay-listen", "relay-park", "relay-read", "relay-sample", "relay-wake",
 }
 
 func init() {

@@ -82,6 +82,33 @@ func TestRefusedIsParked(t *testing.T) {
 	})
 }
 
+// Parking that fails for long keeps nothing else in the table.
+func TestDeleteWhileParkingFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p := start(t, script{sender: func(s *sender) { s.manual = true }})
+		until(t, "a leader", p.Leading)
+		p.store.fail("park", errAway)
+		p.commit("t", 1)
+		settle()
+		p.sender().refuse(errors.New("it is too large"))
+		time.Sleep(time.Minute) // the pause between two attempts is long by now
+		if p.failedTimes("park") == 0 || p.failedTimes("delete") > 0 {
+			t.Errorf("%d failures to park, %d to delete", p.failedTimes("park"), p.failedTimes("delete"))
+		}
+		for range 10 {
+			p.commit("t", 1)
+			settle()
+			p.sender().ack(1)
+			settle()
+			if left := p.table.left(); left != 1 {
+				t.Fatalf("%d rows are left, want the one that is to be parked", left)
+			}
+		}
+		p.store.fail("park", nil)
+		until(t, "the parked row", func() bool { return p.table.left() == 0 })
+	})
+}
+
 // While many rows wait to be deleted, the room that they take is bounded, and
 // given back.
 func TestUndeletedTakeRoom(t *testing.T) {

@@ -14,39 +14,63 @@ const deleteBatch = 2000
 
 var retryDelete = backoff.Schedule{Min: 50 * time.Millisecond, Max: 2 * time.Second, Jitter: 0.5}
 
-// deleteLoop deletes what Kafka has acknowledged and parks what it has
-// refused, until lastRow is closed and nothing is left, or ctx ends. What
-// comes while a statement runs is the next one's batch. It outlives the lease:
+// chore is something that is done about rows of which Kafka has decided. Each has
+// a goroutine of its own, so that one that fails is not in the way of the others.
+type chore struct {
+	name string
+	due  <-chan struct{} // there may be something to do
+	left func() bool     // there is
+	do   func(context.Context) error
+}
+
+// deletes and parks are the chores of a leadership: what Kafka has acknowledged
+// leaves the table, what it has refused is parked.
+func (l *leadership) deletes() chore {
+	return chore{name: "delete", due: l.flight.deletable, left: l.flight.hasAcked, do: l.deleteSome}
+}
+
+func (l *leadership) parks() chore {
+	return chore{name: "park", due: l.flight.parkable, left: l.flight.hasRefused, do: l.parkSome}
+}
+
+// keepUp does a chore until lastRow is closed and nothing is left, or ctx ends.
+// What comes while a statement runs is the next one's batch. It outlives the lease:
 // a row that Kafka has acknowledged may be deleted by anyone.
-func (l *leadership) deleteLoop(ctx context.Context, lastRow <-chan struct{}) {
+func (l *leadership) keepUp(ctx context.Context, lastRow <-chan struct{}, c chore) {
 	for finishing := false; !finishing; {
 		select {
 		case <-ctx.Done():
 			return
-		case <-l.flight.work:
+		case <-c.due:
 		case <-lastRow:
 			finishing = true
 		}
-		for failures := 0; l.flight.pendingDeletes() && ctx.Err() == nil; {
-			if err := l.deleteSome(ctx); err != nil && ctx.Err() == nil {
+		for failures := 0; c.left() && ctx.Err() == nil; {
+			err := c.do(ctx)
+			if err == nil {
+				failures = 0
+			} else if ctx.Err() == nil {
 				failures++
-				l.relay.failed("delete", failures, err)
+				l.relay.failed(c.name, failures, err)
 				wait(ctx, retryDelete.Delay(failures, jitter()))
 			}
 		}
 	}
 }
 
-// deleteSome runs one delete and the parks that wait. What fails is given
-// back.
+// deleteSome runs one delete. What fails is given back.
 func (l *leadership) deleteSome(ctx context.Context) error {
-	if keys := l.flight.takeAcked(deleteBatch); len(keys) > 0 {
-		if err := l.store.DeleteOutbox(ctx, l.cfg.Scope, keys); err != nil {
-			l.flight.giveBack(keys, nil)
-			return err
-		}
-		l.flight.deleted(keys)
+	keys := l.flight.takeAcked(deleteBatch)
+	if err := l.store.DeleteOutbox(ctx, l.cfg.Scope, keys); err != nil {
+		l.flight.giveBack(keys, nil)
+		return err
 	}
+	l.flight.deleted(keys)
+	return nil
+}
+
+// parkSome parks the rows that wait for it. What fails is given back.
+func (l *leadership) parkSome(ctx context.Context) error {
 	refused := l.flight.takeRefused()
 	for i, r := range refused {
 		if err := l.store.ParkOutbox(ctx, l.cfg.Scope, r.key, reasonOf(r.err)); err != nil {

@@ -47,7 +47,8 @@ type flight struct {
 
 	room      chan struct{} // capacity 1: rows have left
 	attention chan struct{} // capacity 1: ready or fenced was set
-	work      chan struct{} // capacity 1: acked or refused was set
+	deletable chan struct{} // capacity 1: acked was set
+	parkable  chan struct{} // capacity 1: refused was set
 }
 
 type flying struct {
@@ -77,7 +78,8 @@ func newFlight() *flight {
 		held:      make(map[string]error),
 		room:      make(chan struct{}, 1),
 		attention: make(chan struct{}, 1),
-		work:      make(chan struct{}, 1),
+		deletable: make(chan struct{}, 1),
+		parkable:  make(chan struct{}, 1),
 	}
 }
 
@@ -226,11 +228,16 @@ func (f *flight) ackCount() uint64 {
 	return f.acks
 }
 
-// pendingDeletes reports whether the deleter has work.
-func (f *flight) pendingDeletes() bool {
+func (f *flight) hasAcked() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.acked) > 0 || len(f.refused) > 0
+	return len(f.acked) > 0
+}
+
+func (f *flight) hasRefused() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.refused) > 0
 }
 
 // takeAcked returns up to n keys to delete.

@@ -68,9 +68,10 @@ func (l *leadership) lead(ctx context.Context, stop <-chan struct{}) error {
 	var keeping, deleting sync.WaitGroup
 	keeping.Go(func() { l.keeper.keep(leading) })
 	lastRow := make(chan struct{})
-	deletes, giveUp := context.WithCancel(ctx)
+	finishing, giveUp := context.WithCancel(ctx)
 	defer giveUp()
-	deleting.Go(func() { l.deleteLoop(deletes, lastRow) })
+	deleting.Go(func() { l.keepUp(finishing, lastRow, l.deletes()) })
+	deleting.Go(func() { l.keepUp(finishing, lastRow, l.parks()) })
 
 	l.sender.Start()
 	reading, end := expiring(leading, stop, l.passLimit)

@@ -52,7 +52,7 @@ func (f *flight) Acked(rows []*eventmodels.OutboxRow, _ int32, _ int64) {
 		f.acked = append(f.acked, row.OutboxKey())
 	}
 	f.mu.Unlock()
-	signal(f.work)
+	signal(f.deletable)
 	signal(f.room)
 }
 
@@ -62,7 +62,7 @@ func (f *flight) Refused(row *eventmodels.OutboxRow, err error) {
 	f.settle(row, true)
 	f.refused = append(f.refused, refusal{key: row.OutboxKey(), topic: row.Topic, err: err})
 	f.mu.Unlock()
-	signal(f.work)
+	signal(f.parkable)
 	signal(f.room)
 }
 
