@@ -57,7 +57,7 @@ var lanesCompression = map[Compression]recordbatch.Compression{
 // is fastest. It panics if codec is none of the constants.
 func (l *LibraryNoDB) SetCompression(codec Compression) {
 	if _, ok := lanesCompression[codec]; !ok {
-		panic(fmt.Sprintf("events: SetCompression(%q): there are none, gzip, snappy, lz4 and zstd", codec))
+		panic(fmt.Sprintf("events: SetCompression(%q): the codecs are none, gzip, snappy, lz4 and zstd", codec))
 	}
 	l.edit("SetCompression", func(s *settings) { s.compression = codec })
 }

@@ -234,6 +234,11 @@ func TestSecuredSASL(t *testing.T) {
 	}
 }
 
+// A broker that knows no users says so.
+func TestSASLNotWanted(t *testing.T) {
+	door{brokers: kafkaBrokers(t)[0], mechanism: mechanism(t, "plain:user:password")}.enter(t).refused(t, events.ErrAuthentication, "wants no SASL")
+}
+
 // enterWhenKnown is enter, again as long as a user that was just made is not
 // known.
 func (d door) enterWhenKnown(t *testing.T) entry {

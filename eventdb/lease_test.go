@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -56,6 +57,32 @@ func TestLeaseTakenOverAfterCrash(t *testing.T) {
 		}
 		crash.store.fail("", nil)
 		until(t, "the old leader to stand by", func() bool { return !crash.Leading() })
+	})
+}
+
+// Whose lease a process stands by for is said once for each holder.
+func TestStandbyIsLogged(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		table, log := newTable(), &kafkaLog{}
+		leader := newProcess(t, "killed", table, log, script{})
+		leader.start()
+		until(t, "a leader", leader.Leading)
+		standby := newProcess(t, "again", table, log, script{})
+		standby.start()
+		said := func() int { return strings.Count(standby.lines.String(), "stands by and takes over") }
+		time.Sleep(time.Minute)
+		if said() != 1 || !strings.Contains(standby.lines.String(), "owner=killed") {
+			t.Errorf("said %d times in a minute: %s", said(), standby.lines)
+		}
+
+		leader.Stop()
+		until(t, "the standby to relay", standby.Leading)
+		table.steal()
+		until(t, "the end of its lead", func() bool { return !standby.Leading() })
+		time.Sleep(5 * time.Second)
+		if said() != 2 || !strings.Contains(standby.lines.String(), "owner=thief") {
+			t.Errorf("said %d times of two holders: %s", said(), standby.lines)
+		}
 	})
 }
 

@@ -34,6 +34,10 @@ type Relay struct {
 	store   eventmodels.OutboxStore // guarded by mu; the open one, or nil
 
 	notify chan struct{} // capacity 1: another process is to be woken
+
+	// behind is the process that the log last said this one stands by for, ""
+	// once this one has the lease; only of run.
+	behind string
 }
 
 // NewRelay returns a relay that does nothing until Start or Once.
@@ -181,7 +185,7 @@ func (r *Relay) run(ctx context.Context) {
 		switch {
 		case r.stopping():
 			if err != nil {
-				r.log.Warn("the relay stops with events left in the outbox; they are sent by the next one", "error", err)
+				r.log.Warn("the relay stops without a whole last pass over the outbox; the next one sends what is left there", "error", err)
 			}
 			return
 		case err == nil:
@@ -249,12 +253,19 @@ func (r *Relay) tryLead(ctx, acquiring context.Context) error {
 		return fmt.Errorf("look at the lease: %w", err)
 	}
 	if state.Live && state.Owner != r.cfg.Owner {
+		// Whoever starts a process again that was killed sees why its events
+		// wait: the old one has the lease until it expires.
+		if state.Owner != r.behind {
+			r.behind = state.Owner
+			r.log.Info("another process has the relay's lease; this one stands by and takes over when it is released or expires", "owner", state.Owner)
+		}
 		return nil
 	}
 	l, err := r.acquire(acquiring)
 	if err != nil || l == nil {
 		return err
 	}
+	r.behind = ""
 	r.log.Info("this process relays the outbox now", "epoch", l.keeper.current().Epoch)
 	r.setLeading(true)
 	sampling, stopSampling := context.WithCancel(ctx)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"sync/atomic"
 
 	"github.com/seed46dd6f11/events/eventmodels"
@@ -38,7 +37,7 @@ func openStore(ctx context.Context, source mysqldb.Source) (*store, error) {
 	s.Leases = &mysqldb.Leases{Connections: s.connections, Statements: leaseStatements, Explain: explainSchema}
 	s.Parked = &mysqldb.Parked{Connections: s.connections, Insert: dialect{}.InsertOutbox, Explain: explainSchema}
 	if err := s.connections.Lease(ctx, checkSchema); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the outbox: %w", err), s.Close())
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }

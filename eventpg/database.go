@@ -115,7 +115,7 @@ func Open(ctx context.Context, dsn string, opts ...Option) (*DB, error) {
 // in a broken one is the password.
 func parse(dsn string) (*pgx.ConnConfig, error) {
 	native, err := pgx.ParseConfig(dsn)
-	if err == nil && !strayPassword(dsn) {
+	if err == nil && !strayPassword(dsn) && !strayURL(native) {
 		return native, nil
 	}
 	var file *fs.PathError
@@ -124,6 +124,18 @@ func parse(dsn string) (*pgx.ConnConfig, error) {
 	}
 	return nil, errors.New("the PostgreSQL connection string cannot be read; write it as postgres://user:password@host:5432/database?sslmode=require, " +
 		"with %-escapes for special characters of the password, or as key=value pairs (host, port, user, password, dbname)")
+}
+
+// strayURL says whether a setting has a name that none can have: a URL with a
+// slash or a colon too few is read as one, password and all, and the server
+// would quote it.
+func strayURL(native *pgx.ConnConfig) bool {
+	for name := range native.RuntimeParams {
+		if strings.ContainsAny(name, ":/@") {
+			return true
+		}
+	}
+	return false
 }
 
 // strayPassword says whether a URL has an "@" outside of its place, because a

@@ -72,8 +72,7 @@
 //	GRANT SELECT, INSERT, UPDATE, DELETE ON
 //		events_outbox, events_outbox_parked, events_lease, events_marks TO service;
 //	GRANT SELECT ON events_schema TO service; -- if it calls Migrate
-//	GRANT USAGE ON SEQUENCE events_outbox_seq_seq TO service;
 //
-// A service that only produces needs INSERT on events_outbox, and USAGE on the
-// sequence. The tables are found by the search_path.
+// A process that produces and leaves relaying to others (SetLazyTxProduce) needs
+// INSERT on events_outbox only. The tables are found by the search_path.
 package eventpg

@@ -2,6 +2,7 @@ package eventpg
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -51,6 +53,8 @@ func (e *TransactionTypeError) Error() string {
 const (
 	codeUndefinedTable     = "42P01"
 	codeUndefinedColumn    = "42703"
+	codeDuplicateTable     = "42P07"
+	codeDuplicateColumn    = "42701"
 	codeSerialization      = "40001"
 	codeDeadlock           = "40P01"
 	codeLockNotAvailable   = "55P03"
@@ -175,6 +179,13 @@ func explainConnect(config *pgx.ConnConfig, err error) error {
 		return fmt.Errorf("connect to %s: the server has no connection left; lower the limits of the pools or raise its max_connections: %w", where, err)
 	case errors.As(err, &answer):
 		return fmt.Errorf("connect to %s: %w", where, err)
+	}
+	var certificate *tls.CertificateVerificationError
+	if errors.As(err, &certificate) || strings.Contains(err.Error(), "tls error") { // pgconn has no type for it
+		return fmt.Errorf("connect to %s: no TLS with this server; check sslmode and the certificates: %w", where, err)
+	}
+	if strings.TrimSpace(config.ConnString()) == "" {
+		where += " (the connection string is empty: these are the defaults of pgx and the environment)"
 	}
 	return fmt.Errorf("connect to %s: the server does not answer; check the address, and that it runs: %w", where, err)
 }

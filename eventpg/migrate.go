@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/seed46dd6f11/events/internal/migration"
 )
 
@@ -89,13 +91,22 @@ func applySteps(ctx context.Context, tx *sql.Tx, steps []migration.Step) error {
 	}
 	for _, step := range migration.After(version, steps) {
 		if _, err := tx.ExecContext(ctx, step.SQL); err != nil {
-			return fmt.Errorf("apply %s: %w", step.Name, err)
+			return fmt.Errorf("apply %s: %w", step.Name, explainExisting(err))
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO events_schema (version) VALUES ($1)`, step.Version); err != nil {
 			return fmt.Errorf("record %s: %w", step.Name, err)
 		}
 	}
 	return nil
+}
+
+// explainExisting says what to do where the tables are there already.
+func explainExisting(err error) error {
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) && (answer.Code == codeDuplicateTable || answer.Code == codeDuplicateColumn) {
+		return fmt.Errorf("%w; if another migration tool has applied it, do without Migrate, or record its number in a table events_schema first", err)
+	}
+	return err
 }
 
 // ignoreDone drops the error of a rollback of what has ended by itself.

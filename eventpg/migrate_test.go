@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/seed46dd6f11/events/internal/migration"
 )
 
 // Tables of an older version are told from those that are missing nothing, and
@@ -64,6 +66,29 @@ func TestMigrateRollsBackAsAWhole(t *testing.T) {
 	mustExec(t, pool, "DROP VIEW events_marks")
 	if err := Migrate(testContext(t), pool); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What other tools apply is good for the relay, and for Migrate once it is
+// recorded as docs/databases.md says.
+func TestSchemaForOtherTools(t *testing.T) {
+	pool := rawPool(t, emptySchema(t))
+	steps, err := migration.Steps(Schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range steps {
+		mustExec(t, pool, "BEGIN; "+step.SQL+"COMMIT")
+	}
+	if err := CheckSchema(testContext(t), pool); err != nil {
+		t.Error(err)
+	}
+	if err := Migrate(testContext(t), pool); err == nil || !strings.Contains(err.Error(), "record its number") {
+		t.Errorf("before they are recorded: %v", err)
+	}
+	mustExec(t, pool, "CREATE TABLE events_schema (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now()); INSERT INTO events_schema (version) VALUES (1), (2)")
+	if err := Migrate(testContext(t), pool); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -50,6 +50,8 @@ func wrongDSNs(t testing.TB, closed string) map[string]storetest.WrongDSN {
 		"an at sign in it":          {DSN: "postgres://events:x@s3cr3t@127.0.0.1/x", Want: []string{"connection string", "%-escapes"}},
 		"a key that is not closed":  {DSN: "host=127.0.0.1 password='" + secret, Want: []string{"connection string"}},
 		"a file that is not there":  {DSN: "postgres://events:x@127.0.0.1/x?sslmode=verify-full&sslrootcert=/no/such/file", Want: []string{"/no/such/file"}},
+		"a slash too few":           {DSN: "postgres:/events:" + secret + "@127.0.0.1/x?sslmode=disable", Want: []string{"connection string", "%-escapes"}},
+		"no TLS there":              {DSN: changed(t, func(u *url.URL) { u.RawQuery = "sslmode=require" }), Want: []string{"no TLS with this server", "sslmode"}},
 		"a word":                    {DSN: secret, Want: []string{"connection string"}},
 		"a port that is no number":  {DSN: "host=127.0.0.1 port=" + secret, Want: []string{"connection string"}},
 		"a setting that is unknown": {DSN: changed(t, func(u *url.URL) { u.RawQuery += "&no_such_setting=1" }), Want: []string{"no_such_setting"}},

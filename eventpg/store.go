@@ -77,7 +77,7 @@ var _ eventmodels.OutboxStore = (*store)(nil)
 func openStore(ctx context.Context, source source) (*store, error) {
 	config, err := source(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("open the outbox: %w", err)
+		return nil, err
 	}
 	s := &store{
 		source: source, work: make(chan struct{}, workConnections),
@@ -86,10 +86,10 @@ func openStore(ctx context.Context, source source) (*store, error) {
 	s.closing, s.close = context.WithCancel(context.Background())
 	s.config.Store(ownConfig(config))
 	if s.pool, err = s.newPool(); err != nil {
-		return nil, fmt.Errorf("open the outbox: %w", err)
+		return nil, err
 	}
 	if err := s.check(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the outbox: %w", err), s.Close())
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }

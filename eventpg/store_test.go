@@ -129,7 +129,6 @@ func TestStoreTakesOverNewCredentials(t *testing.T) {
 	})
 	mustExec(t, f.Admin, "GRANT USAGE ON SCHEMA "+schema+" TO "+role)
 	mustExec(t, f.Admin, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "+schema+" TO "+role) // as the documentation says
-	mustExec(t, f.Admin, "GRANT USAGE ON ALL SEQUENCES IN SCHEMA "+schema+" TO "+role)
 
 	config, err := parse(f.DSN)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/mysqldb"
@@ -31,7 +30,7 @@ func openStore(ctx context.Context, source mysqldb.Source, insert insertFunc) (*
 		connections: connections,
 	}
 	if err := connections.Lease(ctx, checkSchema); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the outbox: %w", err), s.Close())
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }

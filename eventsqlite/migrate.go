@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/seed46dd6f11/events/internal/migration"
@@ -67,13 +68,21 @@ func apply(ctx context.Context, tx *Tx, steps []migration.Step) error {
 	}
 	for _, step := range migration.After(applied, steps) {
 		if _, err := tx.ExecContext(ctx, step.SQL); err != nil {
-			return fmt.Errorf("apply %s: %w", step.Name, err)
+			return fmt.Errorf("apply %s: %w", step.Name, explainExisting(err))
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO events_schema (version, applied_at) VALUES (?, ?)`, step.Version, micros(time.Now())); err != nil {
 			return fmt.Errorf("record %s: %w", step.Name, err)
 		}
 	}
 	return nil
+}
+
+// explainExisting says what to do where the tables are there already.
+func explainExisting(err error) error {
+	if text := err.Error(); strings.Contains(text, "already exists") || strings.Contains(text, "duplicate column") {
+		return fmt.Errorf("%w; if another migration tool has applied it, do without Migrate, or record its number in a table events_schema first", err)
+	}
+	return err
 }
 
 // appliedVersion is 0 where there is no table events_schema.

@@ -63,13 +63,13 @@ func execute(ctx context.Context, t terminal, cmd *command, args []string) error
 	for _, need := range cmd.needs {
 		switch need {
 		case "brokers":
-			c.set.StringVar(&c.brokers, "brokers", "", "`host:port,...` of some brokers (EVENTS_BROKERS)")
-			c.set.StringVar(&c.sasl, "sasl", "", "`none, plain:user:password`, sha256:... or sha512:...; better in EVENTS_SASL")
+			c.set.StringVar(&c.brokers, "brokers", "", "`addresses` of some brokers, host:port,... (EVENTS_BROKERS)")
+			c.set.StringVar(&c.sasl, "sasl", "", "the SASL `mechanism`: none, plain:user:password, sha256:... or sha512:...; better in EVENTS_SASL")
 			c.set.StringVar(&c.tls, "tls", "", "`JSON` of the TLS configuration, {} for the defaults (EVENTS_TLS)")
 		case "group":
 			c.set.StringVar(&c.group, "group", "", "the consumer `group` (EVENTS_GROUP)")
 		case "dsn":
-			c.set.StringVar(&c.dsn, "dsn", "", "the database: `postgres://...` or sqlite:path/file; better in EVENTS_DSN")
+			c.set.StringVar(&c.dsn, "dsn", "", "the `database`: "+dsnForms+"; better in EVENTS_DSN")
 		}
 	}
 	if cmd.flags != nil {
@@ -77,7 +77,7 @@ func execute(ctx context.Context, t terminal, cmd *command, args []string) error
 	}
 	if err := c.parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintf(t.out, "usage: events %s [flags] %s\n%s\n", cmd.name, cmd.args, cmd.about)
+			fmt.Fprintf(t.out, "usage: events %s\n%s\n", strings.TrimSpace(cmd.name+" [flags] "+cmd.args), cmd.about)
 			c.set.SetOutput(t.out)
 			c.set.PrintDefaults()
 			return errHelp
@@ -138,7 +138,7 @@ func (c *call) check(cmd *command) (err error) {
 		case need == "group" && c.group != "" && !events.LegalTopicNames.MatchString(c.group):
 			return &usageError{fmt.Sprintf("-group %q: a name has only the characters [-._a-zA-Z0-9]", c.group)}
 		case need == "dsn" && c.dsn == "":
-			return &usageError{"-dsn (or EVENTS_DSN) is needed: postgres://... or sqlite:path/file"}
+			return &usageError{"-dsn (or EVENTS_DSN) is needed: " + dsnForms}
 		}
 	}
 	for _, b := range strings.Split(c.brokers, ",") {

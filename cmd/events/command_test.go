@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed46dd6f11/events"
 	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/eventmysql"
 	"github.com/seed46dd6f11/events/eventnodb"
 	"github.com/seed46dd6f11/events/eventpg"
 	"github.com/seed46dd6f11/events/eventsqlite"
@@ -120,10 +121,14 @@ func TestLetters(t *testing.T) {
 		}
 		out, _ = s.run(0, "lag", "-group", "billing")
 		s.says(out, "COMMITTED", "orders")
+		for _, command := range []string{"list", "causes"} { // a misspelt group is one without letters
+			_, errs = s.run(0, "letters", command, "-group", "bulling")
+			s.says(errs, prefix+"*.bulling.dead-letter")
+		}
 	})
 }
 
-// Parked events, on both databases.
+// Parked events, on each database.
 func TestParked(t *testing.T) {
 	ctx := context.Background()
 	t.Run("sqlite", func(t *testing.T) {
@@ -133,10 +138,16 @@ func TestParked(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer db.Close()
-		testParked(t, "sqlite:"+path, func(statement string, args ...any) error {
-			_, err := db.Unwrap().ExecContext(ctx, statement, args...)
-			return err
-		}, func(int) string { return "?" }, func(at time.Time) any { return at.UnixMicro() })
+		testParked(t, "sqlite:"+path, parkedRows{
+			exec: func(statement string, args ...any) error {
+				_, err := db.Unwrap().ExecContext(ctx, statement, args...)
+				return err
+			},
+			bind:  func(int) string { return "?" },
+			stamp: func(at time.Time) any { return at.UnixMicro() },
+			id:    func(id uuid.UUID) any { return id.String() },
+			key:   "key",
+		})
 	})
 	t.Run("postgres", func(t *testing.T) {
 		dsn := os.Getenv("EVENTS_POSTGRES_DSN")
@@ -151,34 +162,73 @@ func TestParked(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer db.Close()
-		testParked(t, dsn, func(statement string, args ...any) error {
-			_, err := db.Unwrap().ExecContext(ctx, statement, args...)
-			return err
-		}, func(n int) string { return fmt.Sprint("$", n) }, func(at time.Time) any { return at })
+		testParked(t, dsn, parkedRows{
+			exec: func(statement string, args ...any) error {
+				_, err := db.Unwrap().ExecContext(ctx, statement, args...)
+				return err
+			},
+			bind:  func(n int) string { return fmt.Sprint("$", n) },
+			stamp: func(at time.Time) any { return at },
+			id:    func(id uuid.UUID) any { return id.String() },
+			key:   "key",
+		})
+	})
+	t.Run("mysql", func(t *testing.T) {
+		dsn := os.Getenv("EVENTS_MYSQL_DSN")
+		if dsn == "" {
+			if strings.Contains(os.Getenv("EVENTS_REQUIRE"), "mysql") {
+				t.Fatal("EVENTS_MYSQL_DSN is not set, and EVENTS_REQUIRE wants MySQL")
+			}
+			t.Skip("no MySQL: EVENTS_MYSQL_DSN is not set; scripts/services up starts one")
+		}
+		db, err := eventmysql.Open(ctx, dsn, eventmysql.WithMigrate())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		testParked(t, "mysql:"+dsn, parkedRows{
+			exec: func(statement string, args ...any) error {
+				_, err := db.Unwrap().ExecContext(ctx, statement, args...)
+				return err
+			},
+			bind:  func(int) string { return "?" },
+			stamp: func(at time.Time) any { return at.UnixMicro() },
+			id:    func(id uuid.UUID) any { return id[:] },
+			key:   "`key`",
+		})
 	})
 }
 
-func testParked(t *testing.T, dsn string, exec func(statement string, args ...any) error, bind func(n int) string, stamp func(time.Time) any) {
+// parkedRows writes rows as a database wants them.
+type parkedRows struct {
+	exec  func(statement string, args ...any) error
+	bind  func(n int) string
+	stamp func(time.Time) any
+	id    func(uuid.UUID) any
+	key   string
+}
+
+func testParked(t *testing.T, dsn string, rows parkedRows) {
 	prefix := "cmd-" + uuid.NewString()[:8] + "."
 	t.Cleanup(func() {
 		for _, table := range []string{"events_outbox", "events_outbox_parked"} {
-			if err := exec("DELETE FROM "+table+" WHERE scope = "+bind(1), prefix); err != nil {
+			if err := rows.exec("DELETE FROM "+table+" WHERE scope = "+rows.bind(1), prefix); err != nil {
 				t.Log(err)
 			}
 		}
 	})
 	var ids []string
 	for n := range 4 {
-		id := uuid.NewString()
-		ids = append(ids, id)
+		id := uuid.New()
+		ids = append(ids, id.String())
 		values := make([]string, 10)
 		for i := range values {
-			values[i] = bind(i + 1)
+			values[i] = rows.bind(i + 1)
 		}
-		at := stamp(time.Now().Add(time.Duration(n) * time.Second))
+		at := rows.stamp(time.Now().Add(time.Duration(n) * time.Second))
 		topic := []string{"orders", "refunds"}[n%2]
-		if err := exec(`INSERT INTO events_outbox_parked (scope, seq, id, topic, key, headers, payload, created_at, error, parked_at) VALUES (`+strings.Join(values, ",")+`)`,
-			prefix, n+1, id, prefix+topic, []byte("k"), []byte{0}, []byte("payload"), at, "too large", at); err != nil {
+		if err := rows.exec(`INSERT INTO events_outbox_parked (scope, seq, id, topic, `+rows.key+`, headers, payload, created_at, error, parked_at) VALUES (`+strings.Join(values, ",")+`)`,
+			prefix, n+1, rows.id(id), prefix+topic, []byte("k"), []byte{0}, []byte("payload"), at, "too large", at); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -243,8 +293,12 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%v: %q", args, out)
 		}
 	}
+	_, errs := s.run(exitUsage, "letters")
+	s.says(errs, "list, causes, show, replay, discard, reopen")
+	_, errs = s.run(exitUsage, "parked", "list", "-dsn", "mysql://h/d")
+	s.says(errs, "mysql:user:password@tcp(host:3306)/database")
 	// What cannot be reached, without a password.
-	_, errs := s.run(1, "parked", "list", "-dsn", "postgres://me:"+secret+"@127.0.0.1:1/db")
+	_, errs = s.run(1, "parked", "list", "-dsn", "postgres://me:"+secret+"@127.0.0.1:1/db")
 	if strings.Contains(errs, secret) {
 		t.Error(errs)
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/seed46dd6f11/events"
+	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/eventmysql"
 	"github.com/seed46dd6f11/events/eventnodb"
 	"github.com/seed46dd6f11/events/eventpg"
 	"github.com/seed46dd6f11/events/eventsqlite"
@@ -52,10 +54,10 @@ type outbox interface {
 	DiscardParked(ctx context.Context, ids ...uuid.UUID) (int, error)
 	OutboxStatus(ctx context.Context) (events.OutboxStatus, error)
 	Shutdown(ctx context.Context) error
-	SetPrefix(prefix string)
-	SetLogger(logger *slog.Logger)
-	SkipNotifierSupport()
 }
+
+// dsnForms is what -dsn may be.
+const dsnForms = "postgres://..., mysql:user:password@tcp(host:3306)/database or sqlite:path/file"
 
 // database is a Library with the database that -dsn names. Kafka is not asked.
 func (c *call) database(ctx context.Context) (outbox, error) {
@@ -64,6 +66,7 @@ func (c *call) database(ctx context.Context) (outbox, error) {
 	var lib outbox
 	var closeDB func() error
 	path, isFile := strings.CutPrefix(c.dsn, "sqlite:")
+	name, isMySQL := strings.CutPrefix(c.dsn, "mysql:")
 	switch {
 	case isFile:
 		if _, err := os.Stat(path); err != nil {
@@ -73,29 +76,31 @@ func (c *call) database(ctx context.Context) (outbox, error) {
 		if err != nil {
 			return nil, err
 		}
-		l := eventsqlite.NewLibrary()
-		prepare(l, c.prefix)
-		l.Configure(db, nil, false, nil, nil, nil)
-		lib, closeDB = l, db.Close
+		lib, closeDB = configured(eventsqlite.NewLibrary(), db, c.prefix), db.Close
 	case strings.HasPrefix(c.dsn, "postgres://"), strings.HasPrefix(c.dsn, "postgresql://"):
 		db, err := eventpg.Open(ctx, c.dsn, eventpg.WithMaxConnections(2))
 		if err != nil {
 			return nil, err
 		}
-		l := eventpg.NewLibrary()
-		prepare(l, c.prefix)
-		l.Configure(db, nil, false, nil, nil, nil)
-		lib, closeDB = l, db.Close
+		lib, closeDB = configured(eventpg.NewLibrary(), db, c.prefix), db.Close
+	case isMySQL && !strings.HasPrefix(name, "//"):
+		db, err := eventmysql.Open(ctx, name, eventmysql.WithMaxConnections(2))
+		if err != nil {
+			return nil, err
+		}
+		lib, closeDB = configured(eventmysql.NewLibrary(), db, c.prefix), db.Close
 	default:
-		return nil, &usageError{"-dsn: want postgres://... or sqlite:path/file"}
+		return nil, &usageError{"-dsn: want " + dsnForms}
 	}
 	stop := shutdown(lib.Shutdown)
 	c.close = func() error { return errors.Join(stop(), closeDB()) }
 	return lib, nil
 }
 
-func prepare(lib outbox, prefix string) {
+func configured[ID eventmodels.AbstractID[ID], TX eventmodels.AbstractTX, DB eventmodels.AbstractDB[ID, TX]](lib *events.Library[ID, TX, DB], db DB, prefix string) outbox {
 	lib.SkipNotifierSupport()
 	lib.SetLogger(slog.New(slog.DiscardHandler))
 	lib.SetPrefix(prefix)
+	lib.Configure(db, nil, false, nil, nil, nil)
+	return lib
 }

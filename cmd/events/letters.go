@@ -116,6 +116,9 @@ func listLetters(ctx context.Context, c *call) error {
 	if err := flush(); err != nil {
 		return err
 	}
+	if n == 0 && !c.json {
+		c.nothing()
+	}
 	if c.limit > 0 && n == c.limit && !c.json {
 		fmt.Fprintf(c.err, "there may be more: -after %s\n", last)
 	}
@@ -147,7 +150,16 @@ func letterCauses(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	if len(causes) == 0 && !c.json {
+		c.nothing()
+	}
 	return c.causes(causes)
+}
+
+// nothing tells an empty table from one of a group that nobody has: Kafka does
+// not know the difference.
+func (c *call) nothing() {
+	fmt.Fprintf(c.err, "no such letters in the topics %s*.%s.dead-letter\n", c.prefix, c.group)
 }
 
 func (c *call) causes(causes []events.LetterCause) error {

@@ -19,11 +19,14 @@
 //
 //	-brokers  EVENTS_BROKERS  host:port,...            letters, lag
 //	-group    EVENTS_GROUP    consumer group           letters; lag: default all
-//	-dsn      EVENTS_DSN      postgres://... or sqlite:path/file   parked, outbox
+//	-dsn      EVENTS_DSN      the database                 parked, outbox
 //	-prefix   EVENTS_PREFIX   of topics and groups; the outbox's scope
 //	-sasl     EVENTS_SASL     none, plain:user:password, sha256:... or sha512:...
 //	-tls      EVENTS_TLS      JSON as events.TLSConfig reads it; {} for the defaults
 //	-by       EVENTS_BY       who acts; default USER   letters
+//
+// The database is postgres://..., mysql: and a data source name of
+// go-sql-driver/mysql, or sqlite: and a file.
 //
 // Whatever touches more than one thing only shows what it would do, and how
 // much, until it is told -yes.
@@ -118,8 +121,22 @@ func run(ctx context.Context, t terminal, args []string) int {
 		err := execute(ctx, t, &commands[i], args[len(words):])
 		return explain(ctx, t, err)
 	}
+	if seconds := behind(args[0]); len(args) == 1 && len(seconds) > 0 {
+		fmt.Fprintf(t.err, "events: %s needs one of %s behind it; see events help\n", args[0], strings.Join(seconds, ", "))
+		return exitUsage
+	}
 	fmt.Fprintf(t.err, "events: there is no command %q; see events help\n", strings.Join(args[:min(2, len(args))], " "))
 	return exitUsage
+}
+
+// behind are the words that may follow the first one of a command.
+func behind(first string) (seconds []string) {
+	for _, c := range commands {
+		if before, second, found := strings.Cut(c.name, " "); found && before == first {
+			seconds = append(seconds, second)
+		}
+	}
+	return seconds
 }
 
 // explain says what went wrong, and returns the exit code.
@@ -151,7 +168,7 @@ func usage(out io.Writer) {
 	}
 	fmt.Fprint(out, `
 Flags of the connection, which the environment can set, too (EVENTS_BROKERS and so on):
--brokers, -group, -dsn, -prefix, -sasl, -tls. "events <command> -h" lists a command's flags.
+-brokers, -group, -dsn, -prefix, -sasl, -tls; EVENTS_BY says who acts. "events <command> -h" lists a command's flags.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a part was not done, 4 -yes is missing, 130 interrupted.
 `)
 }

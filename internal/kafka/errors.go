@@ -151,6 +151,8 @@ func (c Config) explain(op string, err error) error {
 		hint = "; the broker refused the user name or the password"
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
 		hint = "; the broker does not offer this SASL mechanism"
+	case errors.Is(err, kerr.IllegalSaslState):
+		hint = "; the broker wants no SASL at this address"
 	case certificate != "":
 		hint = "; " + certificate
 	case errors.As(err, &record):
