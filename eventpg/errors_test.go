@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -230,5 +231,16 @@ func TestFaultOfTheServer(t *testing.T) {
 				t.Errorf("%v of %v, want %v", got, err, c.want)
 			}
 		})
+	}
+}
+
+// An environment variable that is not set is an empty connection string.
+func TestEmptyConnectionString(t *testing.T) {
+	config, err := parse("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := explainConnect(config, errTest); !errors.Is(err, errTest) || !strings.Contains(err.Error(), "the connection string is empty") {
+		t.Error(err)
 	}
 }
