@@ -3,6 +3,7 @@ package eventdb
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"github.com/seed46dd6f11/events/eventmodels"
 )
@@ -46,6 +47,15 @@ var (
 	_ BasicDB[*ExampleBasicTX] = ExampleBasicDB{}
 	_ eventmodels.EnhancedTX   = (*ExampleBasicTX)(nil)
 )
+
+// Commit is that of *sql.Tx, and refuses to lose events that were produced
+// without Transact: see [Pending.Unstored].
+func (tx *ExampleBasicTX) Commit() error {
+	if err := tx.Unstored(); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Tx.Commit()
+}
 
 // BeginTx implements [BasicDB].
 func (db ExampleBasicDB) BeginTx(ctx context.Context, opts *sql.TxOptions) (*ExampleBasicTX, error) {

@@ -18,6 +18,7 @@ type Pending struct {
 	events []eventmodels.ProducingEvent
 	rows   []eventmodels.OutboxRow
 	err    error // of the first event that is wrong
+	taken  bool  // Transact has the rows: it stores them, or rolls back
 }
 
 // encoder makes the outbox row of an event.
@@ -70,6 +71,21 @@ func (p *Pending) GetPendingEvents() []eventmodels.ProducingEvent {
 	return append([]eventmodels.ProducingEvent(nil), p.events...)
 }
 
+// Unstored returns [eventmodels.ErrTransactionEnded] if events were produced
+// that a COMMIT would lose: only Transact stores them, just before its own, and
+// not for a transaction that the application has begun with BeginTx, or
+// commits inside of Transact. Commit of the transaction types of this module's
+// packages asks, and then rolls back; that of a type of the application's own
+// should, too. It may be called at any time.
+func (p *Pending) Unstored() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.taken || len(p.events) == 0 {
+		return nil
+	}
+	return fmt.Errorf("COMMIT of a transaction with %d events: %w", len(p.events), eventmodels.ErrTransactionEnded)
+}
+
 func produceError(event eventmodels.ProducingEvent, err error) error {
 	if isNil(event) {
 		return fmt.Errorf("tx.Produce of a nil event: %w", err)
@@ -95,5 +111,6 @@ func (p *Pending) bindEncoder(encode encoder) {
 func (p *Pending) pendingRows() ([]eventmodels.OutboxRow, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.taken = true
 	return p.rows, p.err
 }

@@ -46,6 +46,22 @@ func TestEventThatProducesIsEncoded(t *testing.T) {
 	}
 }
 
+// A COMMIT that would lose events is told from one that would not.
+func TestUnstored(t *testing.T) {
+	var p Pending
+	if err := p.Unstored(); err != nil {
+		t.Errorf("without events: %v", err)
+	}
+	p.Produce(&nested{topic: "a"}) // nobody has bound it: the transaction is not Transact's
+	if err := p.Unstored(); !errors.Is(err, eventmodels.ErrTransactionEnded) {
+		t.Errorf("with an event: %v", err)
+	}
+	_, _ = p.pendingRows()
+	if err := p.Unstored(); err != nil {
+		t.Errorf("when Transact commits: %v", err)
+	}
+}
+
 // The first event that is wrong is the one that is told of, and the others are
 // encoded all the same.
 func TestFirstWrongEventIsTold(t *testing.T) {

@@ -29,9 +29,9 @@ const (
 	// transaction, and with it its events, may have taken effect or not.
 	// Look at the data before trying again.
 	ErrCommitUnknown errors.String = "the connection was lost during COMMIT; whether the transaction took effect is unknown"
-	// ErrTransactionEnded says that the transaction was ended with raw SQL
-	// before the library could add its events: they are not sent.
-	ErrTransactionEnded errors.String = "the transaction was ended with raw SQL before its events were stored; return from the function given to Transact instead"
+	// ErrTransactionEnded says that the transaction was ended, with SQL or with
+	// its methods, before the library could add its events: they are not sent.
+	ErrTransactionEnded errors.String = "the transaction was ended before its events were stored, which only Transact does; return from the function given to Transact, and end it by nothing else"
 	// ErrLeaseLost says that another process holds the relay's lease now.
 	ErrLeaseLost errors.String = "the relay's lease is held by another process"
 )
@@ -48,7 +48,14 @@ type DecodeError struct {
 
 // Error names the event and the reason.
 func (e *DecodeError) Error() string {
-	return fmt.Sprintf("event %q of topic %s (content type %q) cannot be decoded: %s", e.ID, e.Topic, e.ContentType, e.Reason)
+	event, of := "an event without id", ""
+	if e.ID != "" {
+		event = fmt.Sprintf("event %q", e.ID)
+	}
+	if e.ContentType != "" {
+		of = fmt.Sprintf(" (content type %q)", e.ContentType)
+	}
+	return fmt.Sprintf("%s of topic %s%s cannot be decoded: %s", event, e.Topic, of, e.Reason)
 }
 
 // Is makes errors.Is(err, ErrDecode) true.

@@ -62,8 +62,12 @@ func (tx *Tx) Ended() bool {
 var errLostBefore = fmt.Errorf("the connection was lost before COMMIT: %w", pgconn.ErrConnClosed)
 
 // Commit commits, unless the library's Transact does, and gives the connection
-// back.
+// back. Events that were produced without Transact would be lost: it then rolls
+// back, and the error is [eventmodels.ErrTransactionEnded].
 func (tx *Tx) Commit() error {
+	if err := tx.Unstored(); err != nil && !tx.ended {
+		return errors.Join(err, tx.Rollback())
+	}
 	if !tx.ended && tx.native.IsClosed() {
 		_ = tx.Rollback()
 		return errLostBefore

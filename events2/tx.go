@@ -3,6 +3,7 @@ package events2
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"github.com/seed46dd6f11/events/eventdb"
 	"github.com/seed46dd6f11/events/eventmodels"
@@ -29,6 +30,17 @@ var (
 	_ eventdb.BasicTX        = (*Tx)(nil)
 	_ eventmodels.EnhancedTX = (*Tx)(nil)
 )
+
+// Commit commits, unless the library's Transact does, and gives the connection
+// back. Events that were produced without Transact would be lost: it then rolls
+// back, and the error is [eventmodels.ErrTransactionEnded]. After an error it
+// is not used again.
+func (tx *Tx) Commit() error {
+	if err := tx.Unstored(); err != nil {
+		return errors.Join(err, tx.Transaction.Rollback())
+	}
+	return tx.Transaction.Commit()
+}
 
 // Pool is a *sql.DB of go-sql-driver/mysql, with transactions that are [*Tx].
 type Pool struct{ *sql.DB }

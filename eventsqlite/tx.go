@@ -77,11 +77,15 @@ func (t *Tx) QueryRow(query string, args ...any) *sql.Row {
 }
 
 // Commit commits. Transact does it; it is for those who began with
-// [Pool.BeginTx], and for them it does not store what was produced.
+// [Pool.BeginTx]. Events that were produced without Transact would be lost: it
+// then rolls back, and the error is [eventmodels.ErrTransactionEnded].
 func (t *Tx) Commit() error {
 	defer t.free()
 	if err := t.gone(); err != nil {
 		return err
+	}
+	if err := t.Unstored(); err != nil {
+		return errors.Join(err, t.Tx.Rollback())
 	}
 	return t.Tx.Commit()
 }

@@ -31,6 +31,15 @@ type tx struct {
 	actor string
 }
 
+// Commit refuses to lose events of a transaction that was begun without
+// Transact.
+func (t *tx) Commit() error {
+	if err := t.Unstored(); err != nil {
+		return errors.Join(err, t.Rollback())
+	}
+	return t.Tx.Commit()
+}
+
 // audit notes who has done what, in the transaction in which it was done.
 func (t *tx) audit(ctx context.Context, what string) error {
 	_, err := t.ExecContext(ctx, `INSERT INTO audit(actor, what) VALUES (?, ?)`, t.actor, what)

@@ -149,7 +149,7 @@ type Transactions[ID eventmodels.AbstractID[ID], T TX, D DB[ID, T], O any] struc
 	// and what Prepare has made; the pool has one connection.
 	Failures map[string]Failure[T]
 	Prepare  func(t testing.TB, d *Database[ID, T, D, O])
-	// Commits commit behind Transact's back, besides COMMIT and tx.Commit.
+	// Commits commit behind Transact's back, besides COMMIT.
 	Commits map[string]func(T) error
 	// SlowCommit runs Transact with a transaction that stores an event and a
 	// row in a table slow that it makes, and returns once COMMIT waits.

@@ -104,6 +104,10 @@ func (b *Backend[ID, T, D, O]) transactThatFails(t *testing.T) {
 			Is(eventmodels.ErrTransactionEnded), eventmodels.FaultEvent},
 		"Rollback": {func(tx T) error { produce(tx); return errors.Join(order(tx, 1), tx.Rollback()) },
 			Is(eventmodels.ErrTransactionEnded), eventmodels.FaultEvent},
+		"Commit": {func(tx T) error { produce(tx); return errors.Join(order(tx, 1), tx.Commit()) },
+			Is(eventmodels.ErrTransactionEnded), eventmodels.FaultEvent},
+		"Commit, without looking at its error": {func(tx T) error { produce(tx); err := order(tx, 1); _ = tx.Commit(); return err },
+			Is(eventmodels.ErrTransactionEnded), eventmodels.FaultEvent},
 	}
 	maps.Copy(failures, b.Failures)
 	for name, c := range failures {
@@ -143,7 +147,6 @@ func (b *Backend[ID, T, D, O]) transactThatFails(t *testing.T) {
 func (b *Backend[ID, T, D, O]) transactCommittedBehindItsBack(t *testing.T) {
 	commits := map[string]func(T) error{
 		"COMMIT": func(tx T) error { return execute(tx, "COMMIT") },
-		"Commit": func(tx T) error { return tx.Commit() },
 	}
 	maps.Copy(commits, b.Commits)
 	for name, commit := range commits {
