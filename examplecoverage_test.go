@@ -26,7 +26,7 @@ var notShown = map[string][]string{
 	"only the library calls it": {
 		"eventmodels.BinaryEventID.Of", "eventmodels.StringEventID.Of", "eventmodels.SimpleEvent.GetHeaders", "eventmodels.Message.SharePayload",
 		"eventmodels.OutboxRow.Weight", "eventmodels.OutboxRow.OutboxKey", "eventmodels.ParkedRow.ParkedKey",
-		"eventdb.Pending.GetPendingEvents", "eventpg.Tx.Ended", "eventsqlite.Tx.Ended", "eventpg.Tx.Rollback", "eventsqlite.Tx.Rollback",
+		"eventdb.Pending.GetPendingEvents", "eventpg.Tx.Ended", "eventsqlite.Tx.Ended",
 		"eventsqlite.Connection.OneWriter",
 		"eventnodb.NoDB.AugmentWithProducer", "eventnodb.NoDB.OpenOutbox", "eventnodb.NoDB.Fault", "eventnodb.NoDB.MaxConnections",
 	},
