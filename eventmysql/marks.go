@@ -12,29 +12,17 @@ import (
 	"github.com/seed46dd6f11/events/internal/mysqldb"
 )
 
-// now is the server's clock in microseconds, at the statement's start, in any
-// time zone.
-const now = `TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))`
+const now = mysqldb.Now
 
-// Marks ascend, so that two transactions with the same ones never wait for each
-// other. INSERT IGNORE waits for a transaction that has inserted one of them: if
-// that commits, the mark is not new. If it rolls back while several wait, one
-// goes on, and the server calls the others deadlocked (1213): they have all got
-// a lock of the row that is gone, and each wants more. These try again from the
-// beginning, where no handler has been called. IGNORE hides no other error: the
-// values are of the columns' types.
-var markStatements = mysqldb.MarkStatements{
-	Insert: func(n int) string {
-		return `INSERT IGNORE INTO events_marks (k, token, done_at) VALUES ` + mysqldb.List("(?, ?, "+now+")", n)
-	},
-	Fresh: func(n int) string {
-		return `SELECT k FROM events_marks WHERE k IN (` + mysqldb.List("?", n) + `) AND token = ?`
-	},
-}
-
-// InsertMarks implements [eventdb.Dialect].
+// InsertMarks implements [eventdb.Dialect]. Marks ascend, so that two transactions
+// with the same ones never wait for each other. INSERT IGNORE waits for a
+// transaction that has inserted one of them: if that commits, the mark is not
+// new. If it rolls back while several wait, one goes on, and the server calls the
+// others deadlocked (1213): they have all got a lock of the row that is gone, and
+// each wants more. These try again from the beginning, where no handler has been
+// called.
 func (dialect) InsertMarks(ctx context.Context, tx eventmodels.AbstractTX, marks []eventmodels.Mark) ([]eventmodels.Mark, error) {
-	fresh, err := markStatements.InsertMarks(ctx, tx, marks)
+	fresh, err := mysqldb.InsertMarks(ctx, tx, marks)
 	return fresh, explainSchema(err)
 }
 

@@ -73,27 +73,6 @@ func keyList(keys []eventmodels.OutboxKey) string {
 	return string(append(text, ']'))
 }
 
-// The statements that move a row to the parked ones, in one transaction. It may
-// be there already, of an attempt whose end nobody has learned.
-const (
-	copyParked = "INSERT IGNORE INTO events_outbox_parked (scope, seq, id, topic, `key`, headers, payload, created_at, error, parked_at)" +
-		" SELECT scope, seq, id, topic, `key`, headers, payload, created_at, ?, " + now + " FROM events_outbox WHERE scope = ? AND seq = ? AND id = ?"
-	deleteOne = `DELETE FROM events_outbox WHERE scope = ? AND seq = ? AND id = ?`
-)
-
-// ParkOutbox implements [eventmodels.OutboxStore].
-func (s *store) ParkOutbox(ctx context.Context, scope string, key eventmodels.OutboxKey, reason string) error {
-	return explainSchema(s.connections.Work(ctx, func(ctx context.Context, conn *sql.Conn) error {
-		return mysqldb.InTransaction(ctx, conn, func(tx *sql.Tx) error {
-			if _, err := tx.ExecContext(ctx, copyParked, reason, []byte(scope), key.Seq, key.ID[:]); err != nil {
-				return err
-			}
-			_, err := tx.ExecContext(ctx, deleteOne, []byte(scope), key.Seq, key.ID[:])
-			return err
-		})
-	}))
-}
-
 // outboxStats takes the row with the smallest seq for the oldest.
 const outboxStats = `
 SELECT counted.n, counted.first, counted.last,

@@ -34,7 +34,7 @@ var _ eventmodels.OutboxStore = (*store)(nil)
 func openStore(ctx context.Context, source mysqldb.Source) (*store, error) {
 	s := &store{}
 	s.connections = mysqldb.NewConnections(source, s.prepare)
-	s.Leases = &mysqldb.Leases{Connections: s.connections, Statements: leaseStatements, Explain: explainSchema}
+	s.Leases = &mysqldb.Leases{Connections: s.connections, Explain: explainSchema}
 	s.Parked = &mysqldb.Parked{Connections: s.connections, Insert: dialect{}.InsertOutbox, Explain: explainSchema}
 	if err := s.connections.Lease(ctx, checkSchema); err != nil {
 		return nil, errors.Join(err, s.Close())

@@ -9,25 +9,14 @@ import (
 	"github.com/seed46dd6f11/events/internal/mysqldb"
 )
 
-// now is the server's clock in microseconds, at the statement's start, in any
-// time zone.
-const now = `TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))`
+const now = mysqldb.Now
 
-// Marks ascend, but lie in many partitions, in which a statement works at the
-// same time: two transactions with the same marks can wait for each other, until
-// the lock timeout of one of them, which is a conflict and tried again.
-var markStatements = mysqldb.MarkStatements{
-	Insert: func(n int) string {
-		return `INSERT IGNORE INTO events_marks (k, token, done_at) VALUES ` + mysqldb.List("(?, ?, "+now+")", n)
-	},
-	Fresh: func(n int) string {
-		return `SELECT k FROM events_marks WHERE k IN (` + mysqldb.List("?", n) + `) AND token = ?`
-	},
-}
-
-// InsertMarks implements [eventdb.Dialect].
+// InsertMarks implements [eventdb.Dialect]. Marks ascend, but lie in many
+// partitions, in which a statement works at the same time: two transactions with
+// the same marks can wait for each other, until the lock timeout of one of them,
+// which is a conflict and tried again.
 func (dialect) InsertMarks(ctx context.Context, tx eventmodels.AbstractTX, marks []eventmodels.Mark) ([]eventmodels.Mark, error) {
-	fresh, err := markStatements.InsertMarks(ctx, tx, marks)
+	fresh, err := mysqldb.InsertMarks(ctx, tx, marks)
 	return fresh, explainSchema(err)
 }
 

@@ -57,27 +57,6 @@ func (s *store) DeleteOutbox(ctx context.Context, scope string, keys []eventmode
 	return nil
 }
 
-// The statements that move a row to the parked ones, in one transaction. It may
-// be there already, of an attempt whose end nobody has learned.
-const (
-	copyParked = "INSERT IGNORE INTO events_outbox_parked (scope, seq, id, topic, `key`, headers, payload, created_at, error, parked_at)" +
-		" SELECT scope, seq, id, topic, `key`, headers, payload, created_at, ?, " + now + " FROM events_outbox WHERE scope = ? AND seq = ? AND id = ?"
-	deleteOne = `DELETE FROM events_outbox WHERE scope = ? AND seq = ? AND id = ?`
-)
-
-// ParkOutbox implements [eventmodels.OutboxStore].
-func (s *store) ParkOutbox(ctx context.Context, scope string, key eventmodels.OutboxKey, reason string) error {
-	return explainSchema(s.connections.Work(ctx, func(ctx context.Context, conn *sql.Conn) error {
-		return mysqldb.InTransaction(ctx, conn, func(tx *sql.Tx) error {
-			if _, err := tx.ExecContext(ctx, copyParked, reason, []byte(scope), key.Seq, key.ID[:]); err != nil {
-				return err
-			}
-			_, err := tx.ExecContext(ctx, deleteOne, []byte(scope), key.Seq, key.ID[:])
-			return err
-		})
-	}))
-}
-
 // The row with the smallest seq is taken for the oldest.
 const (
 	countOutbox = `SELECT COUNT(*), COALESCE(MIN(seq), 0), COALESCE(MAX(seq), 0) FROM (SELECT seq FROM events_outbox WHERE scope = ? AND seq > ? ORDER BY seq LIMIT ?) AS counted`

@@ -25,7 +25,7 @@ type insertFunc = func(ctx context.Context, tx eventmodels.AbstractTX, scope str
 func openStore(ctx context.Context, source mysqldb.Source, insert insertFunc) (*store, error) {
 	connections := mysqldb.NewConnections(source, nil)
 	s := &store{
-		Leases:      &mysqldb.Leases{Connections: connections, Statements: leaseStatements, Explain: explainSchema},
+		Leases:      &mysqldb.Leases{Connections: connections, Explain: explainSchema},
 		Parked:      &mysqldb.Parked{Connections: connections, Insert: insert, Explain: explainSchema},
 		connections: connections,
 	}

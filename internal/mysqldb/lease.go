@@ -10,26 +10,49 @@ import (
 	"github.com/seed46dd6f11/events/eventmodels"
 )
 
-// Leases are the methods of an [eventmodels.OutboxStore] that are about
-// leases.
-//
+// maxEpoch is where the epochs of a producer id end: Kafka's end at 32,767,
+// and a lease does not come near. What takes the lease then has no producer
+// id, asks Kafka for one, and records it with SetProducer.
+const maxEpoch = "32000"
+
 // Each change is one statement in autocommit: a process that stands still
 // between two would keep the row locked, and its successor out.
+//
+// The clock is that of the statement's start. One that has waited for another's
+// change takes the lease for longer valid than it is, never for shorter. (In
+// SingleStore it is that of the aggregator that runs it.)
+const (
+	firstLease = `
+INSERT IGNORE INTO events_lease (scope, owner, epoch, producer_id, cluster_id, expires_at) VALUES (?, '', 0, -1, '', 0)`
+
+	// producer_id comes before epoch: whether an assignment sees those before it
+	// or none of them, it is right.
+	acquireLease = `
+UPDATE events_lease SET
+    producer_id = IF(epoch < ` + maxEpoch + `, producer_id, -1),
+    epoch       = IF(epoch < ` + maxEpoch + `, epoch + 1, 0),
+    owner       = ?,
+    cluster_id  = ?,
+    expires_at  = ` + Now + ` + ?
+WHERE scope = ? AND cluster_id IN ('', ?) AND (owner = ? OR expires_at <= ` + Now + `)`
+
+	readLease = `
+SELECT owner, cluster_id, epoch, producer_id, done_to, expires_at > ` + Now + ` FROM events_lease WHERE scope = ?`
+
+	ofHolder = ` WHERE scope = ? AND owner = ? AND epoch = ?`
+	// The microsecond makes it a change in any case: connections of an
+	// application's pool may not count rows that stay as they are.
+	setProducer  = `UPDATE events_lease SET producer_id = ?, epoch = ?, expires_at = expires_at + 1` + ofHolder
+	renewLease   = `UPDATE events_lease SET expires_at = ` + Now + ` + ?, done_to = ?` + ofHolder
+	releaseLease = `UPDATE events_lease SET expires_at = 0, done_to = ?` + ofHolder
+)
+
+// Leases are the methods of an [eventmodels.OutboxStore] that are about
+// leases.
 type Leases struct {
 	Connections *Connections
-	Statements  LeaseStatements
 	// Explain adds to errors what to do.
 	Explain func(error) error
-}
-
-// LeaseStatements are SQL texts, with the parameters of each.
-type LeaseStatements struct {
-	First       string // scope: the row, as one that nobody has
-	Acquire     string // owner, cluster id, microseconds, scope, cluster id, owner: no row is changed if another has it
-	Read        string // scope: owner, cluster id, epoch, producer id, done to, whether it is live
-	SetProducer string // producer id, epoch, scope, owner, epoch: the row counts as changed in any case
-	Renew       string // microseconds, done to, scope, owner, epoch
-	Release     string // done to, scope, owner, epoch
 }
 
 // leaseRow is a row of events_lease.
@@ -43,7 +66,7 @@ type leaseRow struct {
 
 // query returns sql.ErrNoRows for a scope that nobody has relayed yet.
 func (l *Leases) query(ctx context.Context, conn *sql.Conn, scope string) (r leaseRow, err error) {
-	err = conn.QueryRowContext(ctx, l.Statements.Read, []byte(scope)).Scan(&r.owner, &r.clusterID, &r.epoch, &r.producerID, &r.doneTo, &r.live)
+	err = conn.QueryRowContext(ctx, readLease, []byte(scope)).Scan(&r.owner, &r.clusterID, &r.epoch, &r.producerID, &r.doneTo, &r.live)
 	return r, err
 }
 
@@ -51,13 +74,13 @@ func (l *Leases) query(ctx context.Context, conn *sql.Conn, scope string) (r lea
 func (l *Leases) AcquireLease(ctx context.Context, scope, owner, clusterID string, ttl time.Duration) (taken eventmodels.Lease, held bool, err error) {
 	err = l.Connections.Lease(ctx, func(ctx context.Context, conn *sql.Conn) error {
 		if _, err := l.query(ctx, conn, scope); errors.Is(err, sql.ErrNoRows) {
-			if _, err := exec(ctx, conn, l.Statements.First, []byte(scope)); err != nil {
+			if _, err := exec(ctx, conn, firstLease, []byte(scope)); err != nil {
 				return err
 			}
 		} else if err != nil {
 			return err
 		}
-		changed, err := exec(ctx, conn, l.Statements.Acquire, []byte(owner), []byte(clusterID), ttl.Microseconds(), []byte(scope), []byte(clusterID), []byte(owner))
+		changed, err := exec(ctx, conn, acquireLease, []byte(owner), []byte(clusterID), ttl.Microseconds(), []byte(scope), []byte(clusterID), []byte(owner))
 		if err != nil {
 			return err
 		}
@@ -86,7 +109,7 @@ func (l *Leases) AcquireLease(ctx context.Context, scope, owner, clusterID strin
 
 // SetProducer implements [eventmodels.OutboxStore].
 func (l *Leases) SetProducer(ctx context.Context, lease eventmodels.Lease, producerID int64, epoch int16) (eventmodels.Lease, error) {
-	if err := l.changeLease(ctx, lease, l.Statements.SetProducer, producerID, epoch); err != nil {
+	if err := l.changeLease(ctx, lease, setProducer, producerID, epoch); err != nil {
 		return lease, err
 	}
 	lease.ProducerID, lease.Epoch = producerID, epoch
@@ -95,12 +118,12 @@ func (l *Leases) SetProducer(ctx context.Context, lease eventmodels.Lease, produ
 
 // RenewLease implements [eventmodels.OutboxStore].
 func (l *Leases) RenewLease(ctx context.Context, lease eventmodels.Lease, ttl time.Duration) error {
-	return l.changeLease(ctx, lease, l.Statements.Renew, ttl.Microseconds(), lease.DoneTo)
+	return l.changeLease(ctx, lease, renewLease, ttl.Microseconds(), lease.DoneTo)
 }
 
 // ReleaseLease implements [eventmodels.OutboxStore].
 func (l *Leases) ReleaseLease(ctx context.Context, lease eventmodels.Lease) error {
-	err := l.changeLease(ctx, lease, l.Statements.Release, lease.DoneTo)
+	err := l.changeLease(ctx, lease, releaseLease, lease.DoneTo)
 	if errors.Is(err, eventmodels.ErrLeaseLost) {
 		return nil // somebody else's is not released
 	}
@@ -108,7 +131,7 @@ func (l *Leases) ReleaseLease(ctx context.Context, lease eventmodels.Lease) erro
 }
 
 // changeLease runs a statement that changes the row of a lease if its holder
-// still has it.
+// still has it. args are those before ofHolder's.
 func (l *Leases) changeLease(ctx context.Context, lease eventmodels.Lease, query string, args ...any) error {
 	args = append(args, []byte(lease.Scope), []byte(lease.Owner), lease.Epoch)
 	return l.Explain(l.Connections.Lease(ctx, func(ctx context.Context, conn *sql.Conn) error {

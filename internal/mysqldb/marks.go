@@ -13,22 +13,21 @@ import (
 // MarkChunk is the number of marks of one statement.
 const MarkChunk = 500
 
-// MarkStatements are SQL texts for n marks, with the parameters of each.
-type MarkStatements struct {
-	Insert func(n int) string // n times (k, token); passes over those that are there
-	Fresh  func(n int) string // k n times, and token: those of the marks that have this token
-}
+// Now is the server's clock in microseconds, at the statement's start, in any
+// time zone.
+const Now = `TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))`
 
 // InsertMarks inserts marks and returns those that were not there.
 //
 // The number of rows says whether all are new or none, which is nearly always
 // so; else the marks of this statement are those with its token. RETURNING
 // would say it at once, but not every server has it, and the way to know should
-// be the one that was tested.
-func (s MarkStatements) InsertMarks(ctx context.Context, tx eventmodels.AbstractTX, marks []eventmodels.Mark) (fresh []eventmodels.Mark, err error) {
+// be the one that was tested. IGNORE hides no other error than that a mark is
+// there: the values are of the columns' types.
+func InsertMarks(ctx context.Context, tx eventmodels.AbstractTX, marks []eventmodels.Mark) (fresh []eventmodels.Mark, err error) {
 	for len(marks) > 0 {
 		n := min(len(marks), MarkChunk)
-		inserted, err := s.insert(ctx, tx, marks[:n])
+		inserted, err := insertMarks(ctx, tx, marks[:n])
 		if err != nil {
 			return nil, err
 		}
@@ -38,7 +37,7 @@ func (s MarkStatements) InsertMarks(ctx context.Context, tx eventmodels.Abstract
 	return fresh, nil
 }
 
-func (s MarkStatements) insert(ctx context.Context, tx eventmodels.AbstractTX, marks []eventmodels.Mark) ([]eventmodels.Mark, error) {
+func insertMarks(ctx context.Context, tx eventmodels.AbstractTX, marks []eventmodels.Mark) ([]eventmodels.Mark, error) {
 	token := rand.Int64()
 	keys := make([]any, 0, len(marks)+1)
 	args := make([]any, 0, 2*len(marks))
@@ -46,7 +45,7 @@ func (s MarkStatements) insert(ctx context.Context, tx eventmodels.AbstractTX, m
 		keys = append(keys, marks[i][:])
 		args = append(args, marks[i][:], token)
 	}
-	result, err := tx.ExecContext(ctx, s.Insert(len(marks)), args...)
+	result, err := tx.ExecContext(ctx, `INSERT IGNORE INTO events_marks (k, token, done_at) VALUES `+List("(?, ?, "+Now+")", len(marks)), args...)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +58,7 @@ func (s MarkStatements) insert(ctx context.Context, tx eventmodels.AbstractTX, m
 	case inserted == int64(len(marks)):
 		return marks, nil
 	}
-	fresh, err := QueryMarks(ctx, tx, s.Fresh(len(marks)), append(keys, token)...)
+	fresh, err := QueryMarks(ctx, tx, `SELECT k FROM events_marks WHERE k IN (`+List("?", len(marks))+`) AND token = ?`, append(keys, token)...)
 	if err == nil && int64(len(fresh)) != inserted {
 		// A session's sql_select_limit, for one. A mark that is taken for an
 		// old one would be an event that no handler ever gets.

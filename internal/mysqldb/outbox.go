@@ -105,10 +105,10 @@ func CollectRows(rows *sql.Rows, maxBytes int) (page eventmodels.OutboxPage, err
 	return page, rows.Err()
 }
 
-// InTransaction runs statements that take effect together. A transaction that
+// inTransaction runs statements that take effect together. A transaction that
 // has failed is rolled back whatever has failed: the server goes on with one
 // whose statement was refused.
-func InTransaction(ctx context.Context, conn *sql.Conn, statements func(*sql.Tx) error) error {
+func inTransaction(ctx context.Context, conn *sql.Conn, statements func(*sql.Tx) error) error {
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err

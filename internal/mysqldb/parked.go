@@ -33,6 +33,27 @@ const (
 	discardParked = "DELETE FROM events_outbox_parked WHERE scope = ? AND id IN (%s)"
 )
 
+// The statements that move a row to the parked ones, in one transaction. It may
+// be there already, of an attempt whose end nobody has learned.
+const (
+	copyParked = "INSERT IGNORE INTO events_outbox_parked (scope, seq, id, topic, `key`, headers, payload, created_at, error, parked_at)" +
+		" SELECT scope, seq, id, topic, `key`, headers, payload, created_at, ?, " + Now + " FROM events_outbox WHERE scope = ? AND seq = ? AND id = ?"
+	deleteOne = "DELETE FROM events_outbox WHERE scope = ? AND seq = ? AND id = ?"
+)
+
+// ParkOutbox implements [eventmodels.OutboxStore].
+func (p *Parked) ParkOutbox(ctx context.Context, scope string, key eventmodels.OutboxKey, reason string) error {
+	return p.Explain(p.Connections.Work(ctx, func(ctx context.Context, conn *sql.Conn) error {
+		return inTransaction(ctx, conn, func(tx *sql.Tx) error {
+			if _, err := tx.ExecContext(ctx, copyParked, reason, []byte(scope), key.Seq, key.ID[:]); err != nil {
+				return err
+			}
+			_, err := tx.ExecContext(ctx, deleteOne, []byte(scope), key.Seq, key.ID[:])
+			return err
+		})
+	}))
+}
+
 // ListParked implements [eventmodels.OutboxStore].
 func (p *Parked) ListParked(ctx context.Context, scope string, after eventmodels.ParkedKey, limit int) (parked []eventmodels.ParkedRow, err error) {
 	query, args := parkedColumns, []any{[]byte(scope)}
@@ -80,7 +101,7 @@ func (p *Parked) RequeueParked(ctx context.Context, scope string, ids []uuid.UUI
 	args := idArgs(scope, ids)
 	err = p.Connections.Work(ctx, func(ctx context.Context, conn *sql.Conn) error {
 		for {
-			err := InTransaction(ctx, conn, func(tx *sql.Tx) error {
+			err := inTransaction(ctx, conn, func(tx *sql.Tx) error {
 				rows, err := tx.QueryContext(ctx, WithList(readParked, len(ids)), args...)
 				if err != nil {
 					return err

@@ -10,11 +10,9 @@ import (
 
 	"github.com/seed46dd6f11/events/eventdb"
 	"github.com/seed46dd6f11/events/eventmodels"
+	"github.com/seed46dd6f11/events/internal/mysqldb"
 	"github.com/seed46dd6f11/events/internal/storetest"
 )
-
-// now is the server's clock as the library's tables have it.
-const now = `TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(6))`
 
 // secret is in the passwords of wrong DSNs.
 const secret = "s3cret-p@ss/word"
@@ -37,7 +35,7 @@ func Server[T storetest.TX, D storetest.DB[eventmodels.BinaryEventID, T], O any]
 			return wrongDSNs(t, server(t), closed)
 		},
 		Secrets:      []string{secret, "s3cret", "p@ss"},
-		Ago:          func(d time.Duration) string { return fmt.Sprint(now, " - ", d.Microseconds()) },
+		Ago:          func(d time.Duration) string { return fmt.Sprint(mysqldb.Now, " - ", d.Microseconds()) },
 		Isolation:    "SELECT trx_isolation_level FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = CONNECTION_ID()",
 		ConnectionID: "SELECT CONNECTION_ID()",
 		Kill:         func(id int64) string { return fmt.Sprint("KILL ", id) },
