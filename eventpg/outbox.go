@@ -198,13 +198,16 @@ func (s *store) DeleteOutbox(ctx context.Context, scope string, keys []eventmode
 	return err
 }
 
-// parkOutbox moves, in one statement.
+// parkOutbox moves, in one statement. A row that is parked already, as after a
+// table was restored, only leaves the outbox: an error would come again for ever,
+// and keep what is behind it from being parked.
 const parkOutbox = `
 WITH moved AS (
     DELETE FROM events_outbox WHERE scope = $1 AND seq = $2 AND id = $3
     RETURNING scope, seq, id, topic, key, headers, payload, created_at)
 INSERT INTO events_outbox_parked (scope, seq, id, topic, key, headers, payload, created_at, error, parked_at)
-SELECT scope, seq, id, topic, key, headers, payload, created_at, $4::text, clock_timestamp() FROM moved`
+SELECT scope, seq, id, topic, key, headers, payload, created_at, $4::text, clock_timestamp() FROM moved
+ON CONFLICT DO NOTHING`
 
 // ParkOutbox implements [eventmodels.OutboxStore].
 func (s *store) ParkOutbox(ctx context.Context, scope string, key eventmodels.OutboxKey, reason string) error {

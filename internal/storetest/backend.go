@@ -252,6 +252,7 @@ func (b *Backend[ID, T, D, O]) groups() []group {
 			"Delete":                             b.deleteOutbox,
 			"ParkAndStats":                       b.parkAndStats,
 			"ParkedRows":                         b.parkedRows,
+			"ParkedBefore":                       b.parkedBefore,
 			"RowsThatManyRequeue":                b.rowsThatManyRequeue,
 			"StoreReconnects":                    b.storeReconnects,
 			"StoreClose":                         b.storeClose,

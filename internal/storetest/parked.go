@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -61,6 +62,25 @@ func (b *Backend[ID, T, D, O]) parkedRows(t *testing.T) {
 	}
 	if left, err := s.ListParked(ctx, Scope, eventmodels.ParkedKey{}, 10); len(left) != 0 || err != nil {
 		t.Errorf("left: %+v, %v", left, err)
+	}
+}
+
+// A row that is among the parked ones already, as after a table was restored,
+// leaves the outbox.
+func (b *Backend[ID, T, D, O]) parkedBefore(t *testing.T) {
+	d := b.NewDatabase(t)
+	s := d.OpenStore(t)
+	d.InsertRows(t, NewRow("a"), NewRow("b"))
+	MustExec(t, d.Admin, "INSERT INTO events_outbox_parked SELECT o.*, 'before', "+b.Ago(time.Hour)+" FROM events_outbox AS o WHERE o.seq = 1")
+	if err := s.ParkOutbox(Context(t), Scope, Outbox(t, s)[0].OutboxKey(), "again"); err != nil {
+		t.Fatal(err)
+	}
+	if got := TopicsOf(Outbox(t, s)); !slices.Equal(got, []string{"b"}) {
+		t.Errorf("left: %v", got)
+	}
+	parked, err := s.ListParked(Context(t), Scope, eventmodels.ParkedKey{}, 10)
+	if err != nil || len(parked) != 1 || parked[0].Topic != "a" || parked[0].Error != "before" {
+		t.Errorf("parked: %+v, %v", parked, err)
 	}
 }
 
