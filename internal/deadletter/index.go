@@ -256,7 +256,7 @@ func (x *Index) readRange(ctx context.Context, h *history, resets int, r kafka.L
 	if r.Len() == 0 {
 		return nil
 	}
-	for chunk, err := range x.log.Read(ctx, r) {
+	for chunk, err := range kafka.Whole(r, x.log.Read(ctx, r)) {
 		if err != nil {
 			return err
 		}
@@ -273,12 +273,6 @@ func (x *Index) readRange(ctx context.Context, h *history, resets int, r kafka.L
 		known(chunk.Next)
 		x.mu.Unlock()
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if h.resets != resets {
-		return errRewound
-	}
-	known(r.To)
 	return nil
 }
 

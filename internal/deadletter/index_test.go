@@ -1,6 +1,7 @@
 package deadletter
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -88,6 +89,29 @@ func TestOperationThatWasNotFetched(t *testing.T) {
 		x.ruled(t, 1, waits, passOver)
 		x.ruled(t, 1, replay, run)
 	})
+}
+
+// A leader that has just been elected shows less of the log than there is: what
+// it does not show yet may be a discard, so nothing is run before.
+func TestLeaderThatDoesNotShowTheEnd(t *testing.T) {
+	log := &storedLog{}
+	x := NewIndex(log)
+	woken(x)
+	x.begin(place)
+	waits := log.append(letter(1, letters.Letter, letters.NoRecord))
+	log.fetch(x, 0, 1)
+	for range 4 {
+		log.append(letter(2, letters.Letter, letters.NoRecord))
+	}
+	log.append(letter(1, letters.Discard, waits))
+	for _, log.hidden = range []int64{5, 1} {
+		if err := x.learn(t.Context(), place, eventmodels.Mark{1}, waits); !errors.Is(err, kafka.ErrEndsEarly) {
+			t.Errorf("%d records are hidden: %v", log.hidden, err)
+		}
+		x.ruled(t, 1, waits, unknown)
+	}
+	log.hidden = 0
+	x.ruled(t, 1, waits, passOver)
 }
 
 // What is known of letters that are done does not grow with the log, nor with

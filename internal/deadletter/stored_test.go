@@ -21,6 +21,8 @@ type storedLog struct {
 	mu      sync.Mutex
 	records []*kafka.Record
 	read    []kafka.LogRange
+	// hidden are how many records at the end a leader does not show yet.
+	hidden int64
 	// produce answers instead of writing, if it is not nil.
 	produce  func(ctx context.Context, r *kafka.Record) error
 	produced int
@@ -70,8 +72,9 @@ func (l *storedLog) Read(_ context.Context, r kafka.LogRange) iter.Seq2[kafka.Ch
 	l.mu.Unlock()
 	return func(yield func(kafka.Chunk, error) bool) {
 		const most = 3
-		for from := r.From; from < r.To; from += most {
-			next := min(from+most, r.To)
+		end := min(r.To, int64(len(l.records))-l.hidden)
+		for from := r.From; from < end; from += most {
+			next := min(from+most, end)
 			if !yield(kafka.Chunk{From: from, Next: next, Records: part[from-r.From : next-r.From]}, nil) {
 				return
 			}

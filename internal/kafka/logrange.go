@@ -88,6 +88,29 @@ func (c *Client) Read(ctx context.Context, r LogRange) iter.Seq2[Chunk, error] {
 	}
 }
 
+// ErrEndsEarly says that a log has ended below where it did when it was asked.
+// A leader that has just been elected may not know yet how much of its log is
+// committed, and shows less of it for a moment; or the end of the log is lost.
+var ErrEndsEarly = errors.New("the log ends before where it did a moment ago; try again")
+
+// Whole is what [Client.Read] yields of a range all of which is known to be in the
+// log, with [ErrEndsEarly] behind it if that ended before. It is for those who
+// draw conclusions from what is not there.
+func Whole(r LogRange, read iter.Seq2[Chunk, error]) iter.Seq2[Chunk, error] {
+	return func(yield func(Chunk, error) bool) {
+		next := r.From
+		for chunk, err := range read {
+			if !yield(chunk, err) || err != nil {
+				return
+			}
+			next = chunk.Next
+		}
+		if next < r.To {
+			yield(Chunk{}, fmt.Errorf("read %s up to %d, reached %d: %w", r, r.To, next, ErrEndsEarly))
+		}
+	}
+}
+
 const (
 	defaultChunk = 1 << 20
 	// emptyAnswers is how many answers without a record, though the log goes

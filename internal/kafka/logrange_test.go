@@ -388,3 +388,48 @@ func TestLogRangesOfNothing(t *testing.T) {
 		}
 	})
 }
+
+// Who needs all of a range learns that the log has ended before.
+func TestWhole(t *testing.T) {
+	r := LogRange{TopicPartition: TopicPartition{"orders", 1}, From: 3, To: 9}
+	for name, test := range map[string]struct {
+		chunks []Chunk
+		err    error // of the read
+		want   error
+	}{
+		"all":                   {chunks: []Chunk{{From: 3, Next: 5}, {From: 5, Next: 9}}},
+		"its beginning is gone": {chunks: []Chunk{{From: 7, Next: 9}}},
+		"nothing":               {want: ErrEndsEarly},
+		"its end is not shown":  {chunks: []Chunk{{From: 3, Next: 8}}, want: ErrEndsEarly},
+		"another error":         {chunks: []Chunk{{From: 3, Next: 8}}, err: ErrClosed, want: ErrClosed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			read := func(yield func(Chunk, error) bool) {
+				for _, c := range test.chunks {
+					if !yield(c, nil) {
+						return
+					}
+				}
+				if test.err != nil {
+					yield(Chunk{}, test.err)
+				}
+			}
+			var got []int64
+			var last error
+			for c, err := range Whole(r, read) {
+				if last = err; err == nil {
+					got = append(got, c.Next)
+				}
+			}
+			if !errors.Is(last, test.want) || len(got) != len(test.chunks) {
+				t.Errorf("%v, then %v", got, last)
+			}
+			for range Whole(r, read) { // whoever has enough is not told more
+				break
+			}
+		})
+	}
+	for range Whole(LogRange{From: 9, To: 9}, func(func(Chunk, error) bool) {}) {
+		t.Error("something of an empty range")
+	}
+}

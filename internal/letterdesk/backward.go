@@ -35,7 +35,7 @@ func (b *backward) more(ctx context.Context) ([]record, error) {
 	part.From, part.To = max(b.log.From, b.next-b.step), b.next
 	var records []record
 	kept := 0
-	for chunk, err := range b.client.Read(ctx, part) {
+	for chunk, err := range kafka.Whole(part, b.client.Read(ctx, part)) {
 		if err != nil {
 			return nil, err
 		}

@@ -70,7 +70,7 @@ func (d *Desk) History(ctx context.Context, letter id) (History, bool, error) {
 // recordsOf are the records of a letter in a range.
 func (d *Desk) recordsOf(ctx context.Context, log kafka.LogRange, letter id) ([]*kafka.Record, error) {
 	var records []*kafka.Record
-	for chunk, err := range d.cfg.Client.Read(ctx, log) {
+	for chunk, err := range kafka.Whole(log, d.cfg.Client.Read(ctx, log)) {
 		if err != nil {
 			return nil, err
 		}

@@ -192,7 +192,8 @@ func (s *Session) read(ctx context.Context, place kafka.TopicPartition, targets 
 		t = &tail{from: from, next: from, changes: make(map[id][]change)}
 		s.tails[place] = t
 	}
-	for chunk, err := range s.desk.cfg.Client.Read(ctx, kafka.LogRange{TopicPartition: place, From: t.next, To: to}) {
+	log := kafka.LogRange{TopicPartition: place, From: t.next, To: to}
+	for chunk, err := range kafka.Whole(log, s.desk.cfg.Client.Read(ctx, log)) {
 		if err != nil {
 			return t, err
 		}
@@ -240,7 +241,8 @@ func (d *Desk) effective(ctx context.Context, place kafka.TopicPartition, target
 			end = max(end, t.record.Offset+1)
 		}
 	}
-	for chunk, err := range d.cfg.Client.Read(ctx, kafka.LogRange{TopicPartition: place, To: end}) {
+	log := kafka.LogRange{TopicPartition: place, To: end}
+	for chunk, err := range kafka.Whole(log, d.cfg.Client.Read(ctx, log)) {
 		if err != nil {
 			return targets, err
 		}
