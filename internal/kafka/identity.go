@@ -3,13 +3,19 @@ package kafka
 import (
 	"context"
 	"math"
+	"time"
 
 	"github.com/seed46dd6f11/events/internal/kafka/lanes"
 )
 
+// patience is how long a producer id may take before that is logged: callers may
+// wait for it without a limit.
+const patience = 2 * time.Second
+
 // identity asks the brokers for a producer id, again as long as it fails with
 // what can pass, of which trying is told.
 func (p *producer) identity(ctx context.Context, trying func(error)) (lanes.Identity, error) {
+	began := time.Now()
 	for wait := (pause{}); ; wait.next(ctx) {
 		id, err := lanes.InitProducerID(ctx, p.client.kgo)
 		switch {
@@ -22,6 +28,11 @@ func (p *producer) identity(ctx context.Context, trying func(error)) (lanes.Iden
 			return id, err
 		}
 		trying(err)
+		if now := time.Now(); now.Sub(began) > patience {
+			if leftOut, ok := p.warn.Allow("identity", now); ok {
+				p.client.log.Warn("kafka: nothing can be produced before a broker has given a producer id; trying again", "error", err, "left_out", leftOut)
+			}
+		}
 	}
 }
 
@@ -60,8 +71,8 @@ func (p *producer) successor(id lanes.Identity) (lanes.Identity, bool) {
 		if err == nil {
 			return id, true
 		}
-		if p.life.Err() == nil {
-			p.client.log.Error("kafka: nothing can be produced without a producer id", "error", err)
+		if leftOut, ok := p.warn.Allow("successor", time.Now()); ok && p.life.Err() == nil {
+			p.client.log.Error("kafka: nothing can be produced without a producer id, and the brokers refuse to give one", "error", err, "left_out", leftOut)
 		}
 	}
 	return id, false

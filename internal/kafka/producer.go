@@ -9,6 +9,7 @@ import (
 
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/internal/kafka/lanes"
+	"github.com/seed46dd6f11/events/internal/loglimit"
 	"github.com/seed46dd6f11/events/internal/recordbatch"
 )
 
@@ -72,6 +73,7 @@ type producer struct {
 	// senders has the sender, under the name of no topic.
 	senders *flights[*lanes.Sender]
 	pool    callPool
+	warn    loglimit.Limit // of what is tried again
 
 	// life ends with stop, which waits for identifying.
 	life        context.Context
@@ -90,7 +92,7 @@ type producer struct {
 }
 
 func newProducer(c *Client) *producer {
-	p := &producer{client: c, room: semaphore.NewWeighted(int64(c.cfg.MaxBufferedBytes))}
+	p := &producer{client: c, room: semaphore.NewWeighted(int64(c.cfg.MaxBufferedBytes)), warn: loglimit.Limit{Burst: 1}}
 	p.life, p.end = context.WithCancel(context.Background())
 	p.senders = newFlights(p.start)
 	return p

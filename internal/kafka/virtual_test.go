@@ -5,11 +5,15 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/seed46dd6f11/events/eventembed"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // virtual runs a test in virtual time, on an embedded broker whose network is
@@ -225,6 +229,36 @@ func TestVirtualOneByOne(t *testing.T) {
 		}
 		if took := time.Since(began); took > 0 {
 			t.Errorf("2000 calls waited %v for more than the broker", took)
+		}
+	})
+}
+
+// Whoever waits for the first identity is told of in the log, now and then.
+func TestVirtualWaitForIdentityIsLogged(t *testing.T) {
+	virtual(t, func(t *testing.T, c *cluster, n *eventembed.Network) {
+		var log logged
+		config := c.virtualConfig(t, n.Dialer("producer"))
+		config.Logger = log.logger(slog.LevelWarn)
+		client, err := New(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		const line = "before a broker has given a producer id"
+		produced := make(chan error, 1)
+		refused := c.embed.Fail(eventembed.Match{Requests: []kmsg.Key{kmsg.InitProducerID}}, kerr.CoordinatorNotAvailable)
+		go func() { produced <- client.produce(t.Context(), []*Record{record("t", "k", "v")}) }()
+		time.Sleep(retrySchedule.Min)
+		if n := strings.Count(log.String(), line); n != 0 {
+			t.Errorf("it is logged at once:\n%s", log.String())
+		}
+		time.Sleep(time.Minute)
+		refused.Remove()
+		if err := <-produced; err != nil {
+			t.Error(err)
+		}
+		if n := strings.Count(log.String(), line); n < 1 || n > 7 {
+			t.Errorf("%d lines in a minute:\n%s", n, log.String())
 		}
 	})
 }
