@@ -230,16 +230,6 @@ func (g *Group) Joined() bool {
 	return generation >= 0
 }
 
-// AddTopics consumes more topics. Those that are consumed already stay as they
-// are.
-func (g *Group) AddTopics(topics ...WireTopic) {
-	names := make([]string, len(topics))
-	for i, t := range topics {
-		names[i] = string(t)
-	}
-	g.kgo.AddConsumeTopics(names...)
-}
-
 // Leave leaves the group, so that others get the partitions at once, and not
 // after the session timeout. Revoked is called for what is still assigned; as
 // heartbeats have ended by then, whatever takes long, and the commits, must be

@@ -14,8 +14,8 @@ type GroupConfig struct {
 
 	// Group is the consumer group's id. It has no default.
 	Group string
-	// Topics are the topics to begin with; see [Group.AddTopics]. One that
-	// does not exist is consumed when it does.
+	// Topics are what is consumed. One that does not exist is consumed when
+	// it does.
 	Topics []WireTopic
 	// Starts are where the partitions of a topic begin of which the group has
 	// committed nothing. Default for topics that are not in it: [Earliest].

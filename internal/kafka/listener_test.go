@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -116,4 +117,11 @@ func (l *listener) gapsOf(topic WireTopic) int {
 		}
 	}
 	return n
+}
+
+// positions are the next offset of each partition that Poll has not returned.
+func (l *listener) positions() map[TopicPartition]int64 {
+	l.Reader.mu.Lock()
+	defer l.Reader.mu.Unlock()
+	return maps.Clone(l.pos.next)
 }

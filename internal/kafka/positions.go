@@ -1,7 +1,5 @@
 package kafka
 
-import "maps"
-
 // positions is what a reader has read, and finds what it will never read. It is
 // a plain state: no clock, no network, no lock.
 //
@@ -70,5 +68,3 @@ func (p *positions) looked(tp TopicPartition, logStart int64, idle bool) (Gap, b
 	p.begin(tp, logStart)
 	return Gap{tp, at, logStart}, true
 }
-
-func (p *positions) copy() map[TopicPartition]int64 { return maps.Clone(p.next) }

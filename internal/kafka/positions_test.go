@@ -47,7 +47,7 @@ func TestPositions(t *testing.T) {
 	fetched("reading goes on", 70, 70, 71, nil)
 	p.drop("t")
 	if p.known(tp) || !p.known(other) {
-		t.Errorf("after drop: %v", p.copy())
+		t.Errorf("after drop: %v", p.next)
 	}
 	fetched("from nowhere", 5, 5, 6, nil)
 }

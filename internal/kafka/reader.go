@@ -273,13 +273,6 @@ func (r *Reader) Resume(partitions []TopicPartition) {
 	}
 }
 
-// Positions is the next offset of each partition that Poll has not returned.
-func (r *Reader) Positions() map[TopicPartition]int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.pos.copy()
-}
-
 // Close ends the reader; Poll returns [ErrClosed]. It can be called several
 // times.
 func (r *Reader) Close() {

@@ -29,7 +29,7 @@ func TestReader(t *testing.T) {
 		c.write(t, b, 0, "for both")
 		late.waitValues(t, "for both")
 		l.waitValues(t, "a0", "a1", "a2", "b", "for both")
-		positions := l.Positions()
+		positions := l.positions()
 		if positions[TopicPartition{a, 0}] != 2 || positions[TopicPartition{b, 0}] != 2 || len(positions) != 4 {
 			t.Errorf("positions %v", positions)
 		}
@@ -234,8 +234,8 @@ func TestReaderTruncation(t *testing.T) {
 	l.report(kgo.Fetches{{Topics: []kgo.FetchTopic{{Topic: "t", Partitions: []kgo.FetchPartition{
 		{Partition: 0, Err: &kgo.ErrDataLoss{Topic: "t", ConsumedTo: 10, ResetTo: 4}},
 	}}}}})
-	if len(l.gaps) != 1 || l.gaps[0] != "t" || l.Positions()[TopicPartition{"t", 0}] != 4 {
-		t.Errorf("gaps %v, positions %v", l.gaps, l.Positions())
+	if len(l.gaps) != 1 || l.gaps[0] != "t" || l.positions()[TopicPartition{"t", 0}] != 4 {
+		t.Errorf("gaps %v, positions %v", l.gaps, l.positions())
 	}
 }
 
@@ -252,5 +252,5 @@ func TestReaderWatchFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.kgo.ForceMetadataRefresh()
-	eventually(t, "the new partition is read", func() bool { return len(l.Positions()) == 2 })
+	eventually(t, "the new partition is read", func() bool { return len(l.positions()) == 2 })
 }

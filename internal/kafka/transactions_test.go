@@ -74,6 +74,6 @@ func TestReaderPassesTransactions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the position is at the end", func() bool { return l.Positions()[tp] == ends[tp] })
+		eventually(t, "the position is at the end", func() bool { return l.positions()[tp] == ends[tp] })
 	})
 }

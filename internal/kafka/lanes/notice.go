@@ -114,18 +114,4 @@ func (s *Sender) report() {
 		s.spare = notices[:0]
 	}
 	s.telling = false
-	s.calm()
-}
-
-// calm wakes those in WaitIdle if every row has been reported. mu is held.
-func (s *Sender) calm() {
-	if s.idle != nil && s.quiet() {
-		close(s.idle)
-		s.idle = nil
-	}
-}
-
-// quiet reports whether every row that was sent has been reported.
-func (s *Sender) quiet() bool {
-	return s.m.stats.Rows == 0 && len(s.m.notices) == 0 && !s.telling
 }

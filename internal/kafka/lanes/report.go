@@ -20,8 +20,7 @@ type Identity struct {
 // of those who call it. Only what Send gives back at once is Returned by Send
 // itself, perhaps while another method is running, perhaps before the Held that
 // is the reason. No lock is held, so that the methods may call the sender,
-// except Stop and WaitIdle. They must not block: nothing else is reported
-// meanwhile.
+// except Stop. They must not block: nothing else is reported meanwhile.
 //
 // Every row given to [Sender.Send] is reported by exactly one of Acked,
 // Refused and Returned, unless the sender is stopped before, or

@@ -45,8 +45,6 @@ type Sender struct {
 	// there are none. spare is the memory of those before.
 	telling bool
 	spare   []notice
-	// idle is closed when nothing is to be reported; nil if nobody waits.
-	idle chan struct{}
 }
 
 // phase is where in its life a sender is.
@@ -156,15 +154,13 @@ func (s *Sender) start() {
 // After Stop has been called it returns none.
 //
 // Like start it reports nothing: its caller has no time left.
-func (s *Sender) Withdraw(rows []*eventmodels.OutboxRow) (withdrawn []*eventmodels.OutboxRow) {
+func (s *Sender) Withdraw(rows []*eventmodels.OutboxRow) []*eventmodels.OutboxRow {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.phase == stopping {
 		return nil
 	}
-	withdrawn = s.m.withdraw(rows)
-	s.calm()
-	return withdrawn
+	return s.m.withdraw(rows)
 }
 
 // Resume ends what Held has begun, after Ready: what Send brings of the topic
@@ -215,29 +211,6 @@ func (s *Sender) Stop(ctx context.Context) {
 	case <-ctx.Done():
 		s.cancel()
 		<-s.stopped
-	}
-}
-
-// WaitIdle waits until all rows given to Send have been reported, or the sender
-// is stopped. When ctx ends first, it returns ctx's error.
-func (s *Sender) WaitIdle(ctx context.Context) error {
-	s.mu.Lock()
-	if s.quiet() {
-		s.mu.Unlock()
-		return nil
-	}
-	if s.idle == nil {
-		s.idle = make(chan struct{})
-	}
-	idle := s.idle
-	s.mu.Unlock()
-	select {
-	case <-idle:
-		return nil
-	case <-s.stopped:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

@@ -1,7 +1,6 @@
 package lanes
 
 import (
-	"runtime"
 	"testing"
 	"time"
 
@@ -154,20 +153,6 @@ func TestWithdrawReportsNothing(t *testing.T) {
 	s.mu.Lock()
 	s.m.notices = nil
 	s.mu.Unlock()
-
-	// Who waits until nothing is left waits for the withdrawal of the last row, too.
-	s.Send(rows)
-	idle := make(chan error, 1)
-	go func() { idle <- s.WaitIdle(t.Context()) }()
-	for waits := false; !waits; runtime.Gosched() {
-		s.mu.Lock()
-		waits = s.idle != nil
-		s.mu.Unlock()
-	}
-	s.Withdraw(rows)
-	if err := <-idle; err != nil {
-		t.Error(err)
-	}
 	s.Stop(t.Context())
 	if got := s.Withdraw(rows); got != nil {
 		t.Errorf("%d rows are withdrawn from a sender that is stopped", len(got))
