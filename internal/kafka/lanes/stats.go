@@ -1,6 +1,7 @@
 package lanes
 
-// Stats are counts of what the sender has in its hands and has done.
+// Stats are counts of what the sender has in its hands and has done, for tests and
+// benchmarks.
 type Stats struct {
 	// Rows have been given to Send and were not reported; InFlight of them
 	// are in requests that are not answered.
