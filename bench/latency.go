@@ -75,6 +75,9 @@ func (l *traveling) trial(open opener) func(context.Context, *compare.Trial) err
 		if err := j.observe(ctx, &t.Cleanup, l.servers.Brokers, topic); err != nil {
 			return err
 		}
+		if err := l.servers.Checkpoint(ctx); err != nil {
+			return err
+		}
 		template := newOrder(0, latencyBytes)
 		err = j.schedule(ctx, t, l.every, warm, func(i int) error {
 			placed := template

@@ -82,6 +82,9 @@ func (o *committing) trial(ctx context.Context, t *compare.Trial, do task) error
 	if _, err := o.pool.Exec(ctx, `TRUNCATE orders, events_outbox, bare_outbox`); err != nil {
 		return err
 	}
+	if err := o.servers.Checkpoint(ctx); err != nil {
+		return err
+	}
 	warm, err := hammer(ctx, committers, o.size.transact/10, do)
 	if err != nil {
 		return err
