@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -22,12 +23,25 @@ type stranger struct {
 func newStranger(w *world, network *eventembed.Network) (*stranger, error) {
 	s := &stranger{world: w, turn: make(chan struct{}, 1)}
 	var err error
-	common := []kgo.Opt{kgo.SeedBrokers(w.broker.Addrs()...), kgo.Dialer(network.DialContext)}
+	common := []kgo.Opt{kgo.SeedBrokers(w.broker.Addrs()...), kgo.Dialer(slowlyRefused(network))}
 	if s.plain, err = kgo.NewClient(common...); err != nil {
 		return nil, err
 	}
 	s.aborts, err = kgo.NewClient(append(common, kgo.TransactionalID("stranger"), kgo.TransactionTimeout(20*time.Second))...)
 	return s, err
+}
+
+// slowlyRefused dials, and takes a moment when it fails: while no broker listens,
+// franz-go's own producer asks for its id again and again without a pause, so that
+// virtual time would stand still (seed 41560).
+func slowlyRefused(network *eventembed.Network) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, name, address string) (net.Conn, error) {
+		conn, err := network.DialContext(ctx, name, address)
+		if err != nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+		return conn, err
+	}
 }
 
 func (s *stranger) close() {
