@@ -1,6 +1,7 @@
 package eventdb
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"sync"
@@ -31,7 +32,8 @@ type bound interface {
 }
 
 // Produce adds events to the transaction. What is wrong with one of them is
-// the result of Transact, which then rolls back.
+// the result of Transact, which then rolls back. Call it before the function
+// given to Transact has returned: nobody stores what comes later.
 func (p *Pending) Produce(events ...eventmodels.ProducingEvent) {
 	p.mu.Lock()
 	encode := p.encode
@@ -89,6 +91,9 @@ func (p *Pending) Unstored() error {
 func produceError(event eventmodels.ProducingEvent, err error) error {
 	if isNil(event) {
 		return fmt.Errorf("tx.Produce of a nil event: %w", err)
+	}
+	if _, ok := errors.AsType[*eventmodels.InvalidEventError](err); ok { // it names the topic
+		return fmt.Errorf("tx.Produce: %w", err)
 	}
 	return fmt.Errorf("tx.Produce of an event for topic %q: %w", event.GetTopic(), err)
 }
