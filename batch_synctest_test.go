@@ -14,7 +14,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/seed46dd6f11/events"
-	"github.com/seed46dd6f11/events/eventembed"
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/eventnodb"
 )
@@ -39,11 +38,7 @@ func (r *runs) run(n int) {
 
 // onEmbedded is a Library without database on an embedded broker in the bubble.
 func onEmbedded(t *testing.T, register func(lib *eventnodb.Library)) *eventnodb.Library {
-	network := new(eventembed.Network)
-	broker, err := eventembed.Start(eventembed.OnNetwork(network))
-	if err != nil {
-		t.Fatal(err)
-	}
+	broker, network := startInBubble(t)
 	lib := eventnodb.New()
 	lib.SkipNotifierSupport()
 	lib.SetDialer(network.DialContext)
@@ -51,7 +46,6 @@ func onEmbedded(t *testing.T, register func(lib *eventnodb.Library)) *eventnodb.
 	register(lib)
 	lib.ConfigureNoDB(nil, false, nil, nil, broker.Addrs())
 	lib.StartConsumingOrPanic(t.Context())
-	t.Cleanup(func() { broker.Close() })
 	return lib
 }
 

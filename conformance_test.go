@@ -105,6 +105,17 @@ func embedded(t *testing.T) *eventembed.Broker {
 	return broker
 }
 
+// openSQLite makes a database of the test's own.
+func openSQLite(t *testing.T, opts ...eventsqlite.Option) *eventsqlite.DB {
+	t.Helper()
+	db, err := eventsqlite.Open(context.Background(), filepath.Join(t.TempDir(), "events.db"), append(opts, eventsqlite.WithMigrate())...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
 // kafkaBrokers returns the real cluster's addresses. A backend that is not
 // there is skipped, or a failure where it is required (scripts/test says so).
 func kafkaBrokers(t *testing.T) []string {

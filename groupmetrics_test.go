@@ -5,8 +5,6 @@ package events_test
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -15,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/seed46dd6f11/events"
-	"github.com/seed46dd6f11/events/eventembed"
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/eventsqlite"
 )
@@ -24,32 +21,14 @@ import (
 // changes of the assignment, marks. In virtual time.
 func TestGroupMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := new(eventembed.Network)
-		broker, err := eventembed.Start(eventembed.OnNetwork(network))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer broker.Close()
-		db, err := eventsqlite.Open(context.Background(), filepath.Join(t.TempDir(), "events.db"), eventsqlite.WithMigrate())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
+		broker, network := startInBubble(t)
 		const group = "groupmetrics"
 		topic := eventsqlite.BindTopic[shipment]("groupmetrics")
 		newLibrary := func(handle func() error) *eventsqlite.Library {
-			lib := eventsqlite.NewLibrary()
-			lib.SkipNotifierSupport()
-			lib.SetDialer(network.DialContext)
-			lib.SetLogger(slog.New(slog.DiscardHandler))
-			conn, err := eventsqlite.Open(context.Background(), filepath.Join(t.TempDir(), "events.db"), eventsqlite.WithMigrate())
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { conn.Close() })
+			lib := sqliteOn(network)
 			lib.ConsumeExactlyOnce(events.NewConsumerGroup(group), eventmodels.OnFailureBlock, "h", topic.HandlerTx(
 				func(context.Context, *eventsqlite.Tx, eventmodels.Event[shipment]) error { return handle() }))
-			lib.Configure(conn, nil, false, nil, nil, broker.Addrs())
+			lib.Configure(openSQLite(t), nil, false, nil, nil, broker.Addrs())
 			return lib
 		}
 		var fails atomic.Bool

@@ -6,10 +6,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,28 +19,15 @@ import (
 	"github.com/seed46dd6f11/events"
 	"github.com/seed46dd6f11/events/eventembed"
 	"github.com/seed46dd6f11/events/eventmodels"
-	"github.com/seed46dd6f11/events/eventsqlite"
 )
 
 // What Health says, and what a probe gets, from before Configure to after
 // Shutdown. In virtual time.
 func TestHealth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := new(eventembed.Network)
-		broker, err := eventembed.Start(eventembed.OnNetwork(network))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer broker.Close()
-		db, err := eventsqlite.Open(context.Background(), filepath.Join(t.TempDir(), "events.db"), eventsqlite.WithMigrate())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		lib := eventsqlite.NewLibrary()
-		lib.SkipNotifierSupport()
-		lib.SetDialer(network.DialContext)
-		lib.SetLogger(slog.New(slog.DiscardHandler))
+		broker, network := startInBubble(t)
+		db := openSQLite(t)
+		lib := sqliteOn(network)
 		probe := func(path string) (status int, h events.Health) {
 			t.Helper()
 			w := httptest.NewRecorder()

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/seed46dd6f11/events"
-	"github.com/seed46dd6f11/events/eventembed"
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/eventnodb"
 )
@@ -66,12 +65,7 @@ func TestStoppedBeforeItHasStarted(t *testing.T) {
 // same, so that others need not wait for the end of the session.
 func TestCutShortLeavesTheGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := new(eventembed.Network)
-		broker, err := eventembed.Start(eventembed.OnNetwork(network))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer broker.Close()
+		broker, network := startInBubble(t)
 		hung, release := make(chan struct{}), make(chan struct{})
 		first := consumer(network.DialContext, broker.Addrs(), func(context.Context) error {
 			close(hung)

@@ -5,8 +5,6 @@ package events_test
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"path/filepath"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -34,28 +32,15 @@ type metricsScene struct {
 }
 
 func newMetricsScene(t *testing.T) *metricsScene {
-	s := &metricsScene{t: t, network: new(eventembed.Network)}
-	var err error
-	if s.broker, err = eventembed.Start(eventembed.OnNetwork(s.network)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.broker.Close() })
-	return s
+	broker, network := startInBubble(t)
+	return &metricsScene{t: t, network: network, broker: broker}
 }
 
 // library makes a Library on the scene's broker. It is shut down at the test's
 // end.
 func (s *metricsScene) library(edit func(*eventsqlite.Library)) (*eventsqlite.Library, *eventsqlite.DB) {
 	s.t.Helper()
-	db, err := eventsqlite.Open(context.Background(), filepath.Join(s.t.TempDir(), "events.db"), eventsqlite.WithMigrate())
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { db.Close() })
-	lib := eventsqlite.NewLibrary()
-	lib.SkipNotifierSupport()
-	lib.SetDialer(s.network.DialContext)
-	lib.SetLogger(slog.New(slog.DiscardHandler))
+	db, lib := openSQLite(s.t), sqliteOn(s.network)
 	edit(lib)
 	lib.Configure(db, nil, false, nil, nil, s.broker.Addrs())
 	s.t.Cleanup(func() {

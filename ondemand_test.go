@@ -167,11 +167,7 @@ func (db *slowDB) OpenOutbox(ctx context.Context) (eventmodels.OutboxStore, erro
 // Shutdown does not wait for a relay that could not be started.
 func TestShutdownWhileRelayStarts(t *testing.T) {
 	broker := embedded(t)
-	db, err := eventsqlite.Open(context.Background(), filepath.Join(t.TempDir(), "events.db"), eventsqlite.WithMigrate())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := openSQLite(t)
 	slow := &slowDB{DB: db, opening: make(chan struct{}), fail: make(chan struct{})}
 	lib := events.New[eventmodels.StringEventID, *eventsqlite.Tx, *slowDB]()
 	lib.SkipNotifierSupport()

@@ -4,7 +4,6 @@ package events_test
 
 import (
 	"context"
-	"log/slog"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -24,12 +23,7 @@ import (
 // process alone. In virtual time.
 func TestOutboxMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := new(eventembed.Network)
-		broker, err := eventembed.Start(eventembed.OnNetwork(network))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer broker.Close()
+		broker, network := startInBubble(t)
 		const scope = "outboxmetrics."
 		path := filepath.Join(t.TempDir(), "events.db")
 		newLibrary := func() (*eventsqlite.Library, *eventsqlite.DB) {
@@ -37,11 +31,8 @@ func TestOutboxMetrics(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			lib := eventsqlite.NewLibrary()
-			lib.SkipNotifierSupport()
+			lib := sqliteOn(network)
 			lib.SetPrefix(scope)
-			lib.SetDialer(network.DialContext)
-			lib.SetLogger(slog.New(slog.DiscardHandler))
 			lib.Configure(db, nil, false, nil, nil, broker.Addrs())
 			if _, err := lib.CatchUpProduce(context.Background(), time.Second, 100); err != nil {
 				t.Fatal(err)

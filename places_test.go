@@ -4,15 +4,12 @@ package events_test
 
 import (
 	"context"
-	"log/slog"
-	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/seed46dd6f11/events"
-	"github.com/seed46dd6f11/events/eventembed"
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/eventsqlite"
 )
@@ -23,21 +20,9 @@ import (
 func TestWaitingForAConnectionIsFree(t *testing.T) {
 	for _, connections := range []int{10, 1} {
 		synctest.Test(t, func(t *testing.T) {
-			network := new(eventembed.Network)
-			broker, err := eventembed.Start(eventembed.OnNetwork(network))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer broker.Close()
-			db, err := eventsqlite.Open(context.Background(), filepath.Join(t.TempDir(), "events.db"), eventsqlite.WithMigrate(), eventsqlite.WithMaxConnections(connections))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer db.Close()
-			lib := eventsqlite.NewLibrary()
-			lib.SkipNotifierSupport()
-			lib.SetDialer(network.DialContext)
-			lib.SetLogger(slog.New(slog.DiscardHandler))
+			broker, network := startInBubble(t)
+			db := openSQLite(t, eventsqlite.WithMaxConnections(connections))
+			lib := sqliteOn(network)
 			const total = 12
 			var mu sync.Mutex
 			done := make(map[int]int)

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -126,11 +125,7 @@ func own(t *testing.T, pool *sql.DB) func() ownTransaction {
 // Events can be produced in a transaction that the application owns.
 func TestProduceTx(t *testing.T) {
 	t.Run("SQLite *sql.Tx", func(t *testing.T) {
-		db, err := eventsqlite.Open(context.Background(), filepath.Join(t.TempDir(), "events.db"), eventsqlite.WithMigrate())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { db.Close() })
+		db := openSQLite(t)
 		checkOwn[*eventsqlite.Tx](t, db, own(t, db.Unwrap().DB))
 	})
 	t.Run("PostgreSQL *sql.Tx", func(t *testing.T) {

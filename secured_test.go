@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -45,11 +44,7 @@ type entry struct {
 func (d door) enter(t *testing.T) entry {
 	t.Helper()
 	var log lockedBuffer
-	db, err := eventsqlite.Open(context.Background(), filepath.Join(t.TempDir(), "events.db"), eventsqlite.WithMigrate())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := openSQLite(t)
 	lib := eventsqlite.NewLibrary()
 	lib.SkipNotifierSupport()
 	lib.SetPrefix("s" + uuid.NewString()[:8] + ".")

@@ -3,7 +3,6 @@ package events_test
 import (
 	"context"
 	"log/slog"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -29,23 +28,16 @@ var settledTopic = eventsqlite.BindTopic[string]("settled")
 // another process of the same service.
 func newSettled(t *testing.T, brokers []string, prefix string, setup func(*settled)) *settled {
 	t.Helper()
-	s := &settled{Library: eventsqlite.NewLibrary(), prefix: prefix}
+	s := &settled{Library: eventsqlite.NewLibrary(), db: openSQLite(t), prefix: prefix}
 	if prefix == "" {
 		s.prefix = "s" + uuid.NewString()[:8] + "."
-	}
-	var err error
-	if s.db, err = eventsqlite.Open(context.Background(), filepath.Join(t.TempDir(), "events.db"), eventsqlite.WithMigrate()); err != nil {
-		t.Fatal(err)
 	}
 	s.SkipNotifierSupport()
 	s.SetPrefix(s.prefix)
 	s.SetLogger(slog.New(slog.NewTextHandler(&s.log, nil)))
 	setup(s)
 	s.Configure(s.db, nil, false, nil, nil, brokers)
-	t.Cleanup(func() {
-		s.shutdown(t)
-		s.db.Close()
-	})
+	t.Cleanup(func() { s.shutdown(t) })
 	return s
 }
 

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,7 +18,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/seed46dd6f11/events"
-	"github.com/seed46dd6f11/events/eventembed"
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/eventsqlite"
 )
@@ -34,16 +32,8 @@ type traced struct {
 
 func newTraced(t *testing.T) *traced {
 	t.Helper()
-	broker, err := eventembed.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { broker.Close() })
-	db, err := eventsqlite.Open(t.Context(), filepath.Join(t.TempDir(), "events.db"), eventsqlite.WithMigrate())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
+	broker := embedded(t)
+	db := openSQLite(t)
 	spans := tracetest.NewInMemoryExporter()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
 	lib := eventsqlite.NewLibrary()

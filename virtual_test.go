@@ -12,18 +12,36 @@ import (
 	"github.com/seed46dd6f11/events/eventembed"
 	"github.com/seed46dd6f11/events/eventmodels"
 	"github.com/seed46dd6f11/events/eventnodb"
+	"github.com/seed46dd6f11/events/eventsqlite"
 )
+
+// startInBubble starts a broker and the network that leads to it inside the
+// test's bubble.
+func startInBubble(t *testing.T) (*eventembed.Broker, *eventembed.Network) {
+	t.Helper()
+	network := new(eventembed.Network)
+	broker, err := eventembed.Start(eventembed.OnNetwork(network))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { broker.Close() })
+	return broker, network
+}
+
+// sqliteOn is a quiet Library on the network, not configured yet.
+func sqliteOn(network *eventembed.Network) *eventsqlite.Library {
+	lib := eventsqlite.NewLibrary()
+	lib.SkipNotifierSupport()
+	lib.SetDialer(network.DialContext)
+	lib.SetLogger(slog.New(slog.DiscardHandler))
+	return lib
+}
 
 // Produce calls one after the other wait for nothing but the brokers: in
 // virtual time, where only waiting takes time, two thousand take none.
 func TestProduceTakesNoFixedWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := new(eventembed.Network)
-		broker, err := eventembed.Start(eventembed.OnNetwork(network))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer broker.Close()
+		broker, network := startInBubble(t)
 		lib := eventnodb.New()
 		lib.SetDialer(network.DialContext)
 		lib.SetLogger(slog.New(slog.DiscardHandler))
