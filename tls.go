@@ -1,6 +1,7 @@
 package events
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -19,17 +20,24 @@ type TLSConfig struct {
 // of by crypto/tls in the middle of it: chain, validity and host name alike,
 // against RootCAs, and ServerName or the name or address that was dialed. What
 // JSON cannot hold, as RootCAs and Certificates, can be set on Config
-// afterwards.
+// afterwards. Any other field is an error: a limit that is misspelled must not
+// be left out without a word.
 func (c *TLSConfig) UnmarshalJSON(text []byte) error {
 	config := new(tls.Config)
 	if err := json.Unmarshal(text, config); err != nil {
 		return fmt.Errorf("TLS configuration: %w", err)
 	}
-	var extra struct{ DelayHostnameValidation bool }
-	if err := json.Unmarshal(text, &extra); err != nil {
-		return fmt.Errorf("TLS configuration: %w", err)
+	fields := struct {
+		*tls.Config
+		DelayHostnameValidation bool
+	}{Config: new(tls.Config)}
+	strict := json.NewDecoder(bytes.NewReader(text))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(&fields); err != nil {
+		return fmt.Errorf("TLS configuration: %w; it has the fields of tls.Config that JSON can hold, and DelayHostnameValidation: "+
+			"RootCAs and Certificates are set on Config afterwards", err)
 	}
-	if extra.DelayHostnameValidation {
+	if fields.DelayHostnameValidation {
 		config.InsecureSkipVerify = true
 		config.VerifyConnection = func(state tls.ConnectionState) error { return verify(config, state) }
 	}

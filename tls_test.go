@@ -12,6 +12,7 @@ import (
 	"errors"
 	"math/big"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -163,6 +164,19 @@ func handshake(t *testing.T, client *tls.Config, server tls.Certificate) error {
 	<-done
 	listener.Close()
 	return err
+}
+
+func TestTLSConfigOfMisspelledFields(t *testing.T) {
+	for text, field := range map[string]string{
+		`{"ServerName":"kafka.example","CAFile":"ca.pem"}`: `"CAFile"`,
+		`{"MinVerison":772}`:                        `"MinVerison"`,
+		`{"Config":{"ServerName":"kafka.example"}}`: `"Config"`,
+	} {
+		var c events.TLSConfig
+		if err := json.Unmarshal([]byte(text), &c); err == nil || !strings.Contains(err.Error(), field) || c.Config != nil {
+			t.Errorf("%s: error %v, configuration %t", text, err, c.Config != nil)
+		}
+	}
 }
 
 // Whatever the text is: an error, or a configuration that verifies what a
