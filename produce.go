@@ -164,7 +164,7 @@ func (l *LibraryNoDB) encodeOutbox(ctx context.Context, event eventmodels.Produc
 	// As a batch of its own, exactly: what is just not too big is let through.
 	size := recordbatch.BatchSize([]recordbatch.Record{{Key: row.Key, Value: row.Payload, RawHeaders: row.Headers, Timestamp: row.CreatedAt}})
 	if size > limit {
-		if !known {
+		if !known || client.LimitIsOld(t.wire) {
 			// The topic may take more. Nothing of this event comes to Kafka, where
 			// that would be learnt: without the question every attempt would fail.
 			l.askLimit(client, t.wire)

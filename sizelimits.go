@@ -27,7 +27,8 @@ func (l *LibraryNoDB) assumedLimit() int {
 
 // askLimit asks for a topic's limit, unless that is being done. It does not wait
 // for the answer. Who needs a limit that is not known, again since the topic was
-// created anew, or still since nobody has answered, asks again.
+// created anew, or still since nobody has answered, asks again; so does who is
+// above one that may have been raised since it was read.
 func (l *LibraryNoDB) askLimit(client *kafka.Client, topic kafka.WireTopic) {
 	if _, asking := l.askingLimits.LoadOrStore(topic, true); asking {
 		return
@@ -36,7 +37,7 @@ func (l *LibraryNoDB) askLimit(client *kafka.Client, topic kafka.WireTopic) {
 		defer l.askingLimits.Delete(topic)
 		ctx, cancel := context.WithTimeout(context.Background(), limitTimeout)
 		defer cancel()
-		_, _ = client.Limits(ctx, topic) // remembers the answer
+		_, _ = client.RefreshLimit(ctx, topic) // remembers the answer
 	}()
 }
 

@@ -212,6 +212,21 @@ func (f *flights[V]) cached(topic WireTopic) (V, bool) {
 	return v, ok
 }
 
+// revise changes what is known of a topic, if anything is and change wants to, and
+// reports whether it has.
+func (f *flights[V]) revise(topic WireTopic, change func(V) (V, bool)) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	v, ok := f.known[topic]
+	if ok {
+		v, ok = change(v)
+	}
+	if ok {
+		f.known[topic] = v
+	}
+	return ok
+}
+
 // forget makes the next caller find out again. What is being found out right
 // now may be about what was before, so it is not kept.
 func (f *flights[V]) forget(topic WireTopic) {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -22,8 +23,14 @@ const configMaxMessageBytes = "max.message.bytes"
 // limits knows how large a topic's records may be.
 type limits struct {
 	client  *Client
-	flights *flights[int]
+	flights *flights[learnt]
 	refused sync.Once // the one log line
+}
+
+// learnt is a topic's limit, and when it was read.
+type learnt struct {
+	limit int
+	at    time.Time
 }
 
 func newLimits(c *Client) *limits {
@@ -36,32 +43,56 @@ func (l *limits) stop() { l.flights.stop() }
 
 // Limits is the topic's max.message.bytes: how large a record batch, and so a
 // record with what a batch adds to it, may be. It is read once and remembered;
-// see [Client.Forget]. If the broker refuses the question, the answer is
-// Kafka's default, 1048588. It is never less than [Config.MinLimit].
+// see [Client.Forget] and [Client.RefreshLimit]. If the broker refuses the
+// question, the answer is Kafka's default, 1048588. It is never less than
+// [Config.MinLimit].
 func (c *Client) Limits(ctx context.Context, topic WireTopic) (maxMessageBytes int, err error) {
 	if v, ok := c.CachedLimit(topic); ok {
 		return v, nil
 	}
 	values, failed := c.limit.flights.get(ctx, []WireTopic{topic})
-	return max(values[topic], c.cfg.MinLimit), topicErrors("read the limits of", failed)
+	return max(values[topic].limit, c.cfg.MinLimit), topicErrors("read the limits of", failed)
 }
 
 // CachedLimit is [Client.Limits] without network: ok is false when the limit
 // has not been read yet.
 func (c *Client) CachedLimit(topic WireTopic) (maxMessageBytes int, ok bool) {
 	v, ok := c.limit.flights.cached(topic)
-	return max(v, c.cfg.MinLimit), ok
+	return max(v.limit, c.cfg.MinLimit), ok
 }
+
+// LimitIsOld says that the topic's limit was read longer than
+// [Config.MetadataMaxAge] ago: what is larger may fit by now.
+func (c *Client) LimitIsOld(topic WireTopic) bool {
+	v, ok := c.limit.flights.cached(topic)
+	return ok && c.limit.old(v)
+}
+
+// RefreshLimit is [Client.Limits], but for a limit that is old, which is asked for
+// anew. Until there is an answer, and if there is none, it is what it was. Of
+// several who call at the same time one asks.
+func (c *Client) RefreshLimit(ctx context.Context, topic WireTopic) (maxMessageBytes int, err error) {
+	claimed := c.limit.flights.revise(topic, func(v learnt) (learnt, bool) { return learnt{v.limit, time.Now()}, c.limit.old(v) })
+	if claimed {
+		answers, err := c.limit.ask(ctx, []WireTopic{topic})
+		if a := answers[topic]; err == nil && a.err == nil {
+			c.limit.flights.revise(topic, func(learnt) (learnt, bool) { return learnt{a.limit, time.Now()}, true })
+		}
+	}
+	return c.Limits(ctx, topic)
+}
+
+func (l *limits) old(v learnt) bool { return time.Since(v.at) >= l.client.cfg.MetadataMaxAge }
 
 // read is the flight: one DescribeConfigs request for all topics, again as long
 // as it fails with what can pass.
-func (l *limits) read(ctx context.Context, names []WireTopic, f *flight[int]) {
+func (l *limits) read(ctx context.Context, names []WireTopic, f *flight[learnt]) {
 	open := make(map[WireTopic]bool, len(names))
 	for _, n := range names {
 		open[n] = true
 	}
 	done := func(n WireTopic, limit int, err error) {
-		f.report(n, limit, err)
+		f.report(n, learnt{limit, time.Now()}, err)
 		delete(open, n)
 	}
 	for wait := (pause{}); len(open) > 0 && ctx.Err() == nil; wait.next(ctx) {

@@ -213,7 +213,7 @@ func TestTooBigAsksOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	client.limit.flights.mu.Lock()
-	client.limit.flights.known[topic] = 10_000 // as if it had not changed since
+	client.limit.flights.known[topic] = learnt{10_000, time.Now()} // as if it had not changed since
 	client.limit.flights.mu.Unlock()
 	asked := c.embed.Observe(questions)
 	tooBig(1000)

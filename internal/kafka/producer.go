@@ -161,6 +161,10 @@ func (p *producer) check(ctx context.Context, k *call) {
 			limit = min(limit, maxRequest, p.client.cfg.MaxBufferedBytes)
 		}
 		size := sizeOf(row)
+		if err == nil && size > limit {
+			limit, err = p.client.RefreshLimit(ctx, WireTopic(topic)) // it may have been raised
+			limit = min(limit, maxRequest, p.client.cfg.MaxBufferedBytes)
+		}
 		switch {
 		case err != nil:
 			k.settle(i, err)

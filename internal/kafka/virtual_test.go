@@ -4,6 +4,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -259,6 +260,42 @@ func TestVirtualWaitForIdentityIsLogged(t *testing.T) {
 		}
 		if n := strings.Count(log.String(), line); n < 1 || n > 7 {
 			t.Errorf("%d lines in a minute:\n%s", n, log.String())
+		}
+	})
+}
+
+// A limit that was raised is noticed by what is larger than the one before, but
+// the brokers are not asked for each of these.
+func TestVirtualRaisedLimit(t *testing.T) {
+	virtual(t, func(t *testing.T, c *cluster, n *eventembed.Network) {
+		client, err := New(c.virtualConfig(t, n.Dialer("producer")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		limit := func(to string) {
+			t.Helper()
+			if _, err := client.adm.AlterTopicConfigs(t.Context(), alter("max.message.bytes", to), "t"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		big := []*Record{record("t", "k", strings.Repeat("v", 3000))}
+		limit("2000")
+		asked := c.embed.Observe(eventembed.Match{Requests: []kmsg.Key{kmsg.DescribeConfigs}})
+		for range 3 {
+			if err := client.produce(t.Context(), big); !errors.Is(err, ErrTooBig) {
+				t.Errorf("above the limit: %v", err)
+			}
+		}
+		limit("4000")
+		if err := client.produce(t.Context(), big); !errors.Is(err, ErrTooBig) || asked.Hits() != 1 {
+			t.Errorf("above what was the limit a moment ago: %v, asked %d times", err, asked.Hits())
+		}
+		time.Sleep(client.cfg.MetadataMaxAge)
+		for range 3 {
+			if err := client.produce(t.Context(), big); err != nil || asked.Hits() != 2 {
+				t.Errorf("below the raised limit: %v, asked %d times", err, asked.Hits())
+			}
 		}
 	})
 }
