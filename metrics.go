@@ -146,7 +146,7 @@ func ObserveProduceLatency(err error, startTime time.Time) {
 // errorCategories are the categories that the library itself uses.
 var errorCategories = []string{
 	"broadcast-gap", "broadcast-heartbeat", "commit", "consumer-lag", "event-discarded", "group-session", "handler-overdue",
-	"outbox-parked", "produce-from-table", "start-consuming", "topic-gap", "topic-recreated", "topic-truncated",
+	"outbox-parked", "produce-from-table", "produce-late", "start-consuming", "topic-gap", "topic-recreated", "topic-truncated",
 	"relay-delete", "relay-lease", "relay-listen", "relay-park", "relay-read", "relay-sample", "relay-wake",
 }
 

@@ -1,6 +1,7 @@
 package eventdb
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -20,6 +21,7 @@ type Pending struct {
 	rows   []eventmodels.OutboxRow
 	err    error // of the first event that is wrong
 	taken  bool  // Transact has the rows: it stores them, or rolls back
+	late   func(error)
 }
 
 // encoder makes the outbox row of an event.
@@ -27,13 +29,17 @@ type encoder func(eventmodels.ProducingEvent) (eventmodels.OutboxRow, error)
 
 // bound is a transaction type that embeds Pending.
 type bound interface {
-	bindEncoder(encoder)
+	// bind takes what makes the rows, and who is told of events that come
+	// when it is too late.
+	bind(encode encoder, late func(error))
 	pendingRows() ([]eventmodels.OutboxRow, error)
 }
 
 // Produce adds events to the transaction. What is wrong with one of them is
 // the result of Transact, which then rolls back. Call it before the function
-// given to Transact has returned: nobody stores what comes later.
+// given to Transact has returned: nobody stores what comes later, from a
+// goroutine that it has not waited for, say. That is an error in the log, and in
+// [github.com/seed46dd6f11/events.ErrorCounts] of the category produce-late.
 func (p *Pending) Produce(events ...eventmodels.ProducingEvent) {
 	p.mu.Lock()
 	encode := p.encode
@@ -56,15 +62,23 @@ func (p *Pending) add(event eventmodels.ProducingEvent, row eventmodels.OutboxRo
 		err = produceError(event, err)
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	taken, late := p.taken, p.late
 	p.events = append(p.events, event)
 	switch {
+	case taken:
 	case err == nil:
 		p.rows = append(p.rows, row)
 	case p.err == nil:
 		p.err = err
 	}
+	p.mu.Unlock()
+	if taken && late != nil {
+		late(cmp.Or(err, produceError(event, errLate)))
+	}
 }
+
+// errLate is the error of events that come when Transact has those before.
+var errLate = errors.New("the function given to Transact has returned, and the event is not sent; wait in it for all that produces")
 
 // GetPendingEvents returns the events produced so far.
 func (p *Pending) GetPendingEvents() []eventmodels.ProducingEvent {
@@ -107,10 +121,10 @@ func isNil(event eventmodels.ProducingEvent) bool {
 	return v.Kind() == reflect.Pointer && v.IsNil()
 }
 
-func (p *Pending) bindEncoder(encode encoder) {
+func (p *Pending) bind(encode encoder, late func(error)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.encode = encode
+	p.encode, p.late = encode, late
 }
 
 func (p *Pending) pendingRows() ([]eventmodels.OutboxRow, error) {

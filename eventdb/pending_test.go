@@ -3,6 +3,7 @@ package eventdb
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/seed46dd6f11/events/eventmodels"
@@ -22,13 +23,13 @@ func (e *nested) GetTopic() string { return e.topic }
 // in it, before the event itself.
 func TestEventThatProducesIsEncoded(t *testing.T) {
 	var p Pending
-	p.bindEncoder(func(event eventmodels.ProducingEvent) (eventmodels.OutboxRow, error) {
+	p.bind(func(event eventmodels.ProducingEvent) (eventmodels.OutboxRow, error) {
 		e := event.(*nested)
 		if e.then != nil {
 			e.in.Produce(e.then)
 		}
 		return eventmodels.OutboxRow{Topic: e.topic}, nil
-	})
+	}, nil)
 	p.Produce(&nested{topic: "a"}, &nested{topic: "b", in: &p, then: &nested{topic: "of b"}}, &nested{topic: "c"})
 	rows, err := p.pendingRows()
 	if err != nil {
@@ -62,12 +63,41 @@ func TestUnstored(t *testing.T) {
 	}
 }
 
+// Nobody stores what comes when Transact has the rows, and nobody returns it as an
+// error: it is told of.
+func TestLateEventsAreToldOf(t *testing.T) {
+	var p Pending
+	var told []error
+	wrong := errors.New("wrong")
+	p.bind(func(event eventmodels.ProducingEvent) (eventmodels.OutboxRow, error) {
+		if event.GetTopic() == "wrong" {
+			return eventmodels.OutboxRow{}, wrong
+		}
+		return eventmodels.OutboxRow{Topic: event.GetTopic()}, nil
+	}, func(err error) { told = append(told, err) })
+	p.Produce(&nested{topic: "in time"})
+	if len(told) > 0 {
+		t.Fatalf("told of %v", told)
+	}
+	rows, err := p.pendingRows()
+	p.Produce(&nested{topic: "late"}, &nested{topic: "wrong"})
+	if len(rows) != 1 || err != nil {
+		t.Errorf("rows %v, error %v", rows, err)
+	}
+	if len(told) != 2 || !errors.Is(told[0], errLate) || !strings.Contains(told[0].Error(), `"late"`) || !errors.Is(told[1], wrong) {
+		t.Errorf("told of %v", told)
+	}
+	if rows, err := p.pendingRows(); len(rows) != 1 || err != nil {
+		t.Errorf("rows %v, error %v; they were taken before", rows, err)
+	}
+}
+
 // The first event that is wrong is the one that is told of, and the others are
 // encoded all the same.
 func TestFirstWrongEventIsTold(t *testing.T) {
 	first, second := errors.New("first"), errors.New("second")
 	var p Pending
-	p.bindEncoder(func(event eventmodels.ProducingEvent) (eventmodels.OutboxRow, error) {
+	p.bind(func(event eventmodels.ProducingEvent) (eventmodels.OutboxRow, error) {
 		switch topic := event.GetTopic(); topic {
 		case "first":
 			return eventmodels.OutboxRow{}, first
@@ -76,7 +106,7 @@ func TestFirstWrongEventIsTold(t *testing.T) {
 		default:
 			return eventmodels.OutboxRow{Topic: topic}, nil
 		}
-	})
+	}, nil)
 	p.Produce(&nested{topic: "a"}, &nested{topic: "first"}, &nested{topic: "second"})
 	p.Produce(&nested{topic: "second"}, &nested{topic: "b"})
 	rows, err := p.pendingRows()

@@ -53,9 +53,9 @@ func (c *Connection[ID, TX, DB]) fill(ctx context.Context, tx TX, trips *RoundTr
 	producer := c.producer.Load()
 	pending, binds := any(tx).(bound)
 	if binds && producer != nil {
-		pending.bindEncoder(func(event eventmodels.ProducingEvent) (eventmodels.OutboxRow, error) {
+		pending.bind(func(event eventmodels.ProducingEvent) (eventmodels.OutboxRow, error) {
 			return producer.EncodeOutbox(ctx, event)
-		})
+		}, func(err error) { _ = producer.RecordErrorNoWait("produce-late", err) })
 	}
 	if err := work(tx); err != nil {
 		return nil, err

@@ -85,7 +85,7 @@ func (e *Engine) reportFinal(d *delivery, j *judgement, now time.Time) {
 	}
 	attrs := append(e.identity(d), slog.Int("attempts", j.took.attempt), errorAttr(j.err), stackAttr(j.err))
 	if j.v.Kind == Drop {
-		e.logSome(slog.LevelError, reportKind{d.h, "dropped"}, now, "events: an event was discarded, since its handler has failed for good (OnFailureDiscard)", attrs)
+		e.logSome(slog.LevelError, reportKind{d.h, "dropped"}, now, "events: an event was discarded, since its handler has failed for good (OnFailureDiscard, or a broadcast)", attrs)
 		if e.cfg.Observer.Dropped != nil {
 			e.cfg.Observer.Dropped(d.h.Handler)
 		}

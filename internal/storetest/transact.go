@@ -33,7 +33,9 @@ func (b *Backend[ID, T, D, O]) transactCommitsDataAndEvents(t *testing.T) {
 	d := b.NewDatabase(t)
 	s := d.OpenStore(t)
 	MustExec(t, d.Admin, createOrders)
+	var ended T
 	err := d.Opened.Transact(Context(t), func(tx T) error {
+		ended = tx
 		tx.Produce(Event("a", "k", []byte("1")), Event("b", "", nil))
 		var n int
 		if err := errors.Join(order(tx, 1), tx.QueryRowContext(Context(t), "SELECT count(*) FROM orders").Scan(&n)); err != nil || n != 1 {
@@ -55,6 +57,13 @@ func (b *Backend[ID, T, D, O]) transactCommitsDataAndEvents(t *testing.T) {
 		if ids := d.Producer.Produced[topic]; len(ids) != 1 || ids[0].Get() != rows[i].ID {
 			t.Errorf("told the producer of %v for %s, and %s is stored", ids, topic, rows[i].ID)
 		}
+	}
+	if told := d.Producer.Recorded; len(told) != 0 {
+		t.Errorf("told of %v", told)
+	}
+	ended.Produce(Event("late", "k", nil))
+	if told := d.Producer.Recorded; len(told) != 1 || !strings.Contains(told[0].Error(), `"late"`) {
+		t.Errorf("an event that came too late: told of %v", told)
 	}
 }
 
