@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -274,5 +275,15 @@ func TestRequestsThatEndTooEarly(t *testing.T) {
 				t.Fatalf("%s, %d bytes of %d: no error", kmsg.Key(body.Key()).Name(), n, len(frame))
 			}
 		}
+	}
+}
+
+// Four billion tagged fields that the header says there are, and that nobody has
+// sent, take no time.
+func TestTagsEndWithTheFrame(t *testing.T) {
+	r := kbin.Reader{Src: []byte{0xff, 0xff, 0xff, 0xff, 0x0f, 1}}
+	skipTags(&r)
+	if r.Ok() || len(r.Src) != 0 {
+		t.Errorf("read without error, %d bytes left", len(r.Src))
 	}
 }
