@@ -17,8 +17,9 @@ import (
 // of Tx itself. They notice when SQLite ends the transaction by its own (full
 // disk, a write whose context has ended, OR ROLLBACK): then nothing is run
 // any more, while a bare *sql.Tx would go on without a transaction, each
-// statement for itself. Statements that were prepared are not watched while
-// the function runs, only at its end.
+// statement for itself. What ends it while rows are read, or in a statement that
+// was prepared, they notice before the next statement of theirs, or at the
+// function's end.
 //
 // A statement that fails for another reason, such as a constraint, has no
 // effect, and the transaction goes on: SQLite knows no transaction that has
@@ -30,13 +31,16 @@ type Tx struct {
 	ctx  context.Context // of BeginTx: database/sql rolls back when it ends
 	free func()          // gives the write lock back, once
 	lost atomic.Pointer[rolledBackError]
+	// unseen: there were rows or prepared statements, whose errors only the
+	// caller sees.
+	unseen atomic.Bool
 }
 
 var _ eventmodels.EnhancedTX = (*Tx)(nil)
 
 // ExecContext runs a statement that returns no rows.
 func (t *Tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	if err := t.gone(); err != nil {
+	if err := t.ask(); err != nil {
 		return nil, err
 	}
 	result, err := t.Tx.ExecContext(ctx, query, args...)
@@ -46,18 +50,21 @@ func (t *Tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Re
 
 // QueryContext runs a statement that returns rows.
 func (t *Tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if err := t.gone(); err != nil {
+	if err := t.ask(); err != nil {
 		return nil, err
 	}
 	rows, err := t.Tx.QueryContext(ctx, query, args...)
 	t.notice(err)
+	t.unseen.Store(true)
 	return rows, err
 }
 
 // QueryRowContext runs a statement that returns one row.
 func (t *Tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	_ = t.ask() // if it has ended for SQLite it has ended for database/sql now
 	row := t.Tx.QueryRowContext(ctx, query, args...)
 	t.notice(row.Err())
+	t.unseen.Store(true)
 	return row
 }
 
@@ -75,6 +82,27 @@ func (t *Tx) Query(query string, args ...any) (*sql.Rows, error) {
 func (t *Tx) QueryRow(query string, args ...any) *sql.Row {
 	return t.QueryRowContext(context.Background(), query, args...)
 }
+
+// PrepareContext prepares a statement for the transaction.
+func (t *Tx) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
+	t.unseen.Store(true)
+	return t.Tx.PrepareContext(ctx, query)
+}
+
+// Prepare is PrepareContext with the background context.
+func (t *Tx) Prepare(query string) (*sql.Stmt, error) {
+	return t.PrepareContext(context.Background(), query)
+}
+
+// StmtContext makes a statement of the transaction of one that was prepared for
+// the database.
+func (t *Tx) StmtContext(ctx context.Context, stmt *sql.Stmt) *sql.Stmt {
+	t.unseen.Store(true)
+	return t.Tx.StmtContext(ctx, stmt)
+}
+
+// Stmt is StmtContext with the background context.
+func (t *Tx) Stmt(stmt *sql.Stmt) *sql.Stmt { return t.StmtContext(context.Background(), stmt) }
 
 // Commit commits. Transact does it; it is for those who began with
 // [Pool.BeginTx]. Events that were produced without Transact would be lost: it
@@ -118,6 +146,18 @@ func (t *Tx) gone() error {
 		return lost
 	}
 	return nil
+}
+
+// errUnseen is why a transaction has ended if nothing that the library has seen
+// is the reason.
+var errUnseen = errors.New("it came while rows were read (rows.Err, Scan), or from a prepared statement or ROLLBACK")
+
+// ask is gone, but asks SQLite if the transaction can have ended unseen.
+func (t *Tx) ask() error {
+	if t.unseen.Load() && t.lost.Load() == nil {
+		t.notice(errUnseen)
+	}
+	return t.gone()
 }
 
 // notice looks after a statement's error whether the transaction is still

@@ -116,28 +116,52 @@ func TestSwallowedErrorThatRollsBack(t *testing.T) {
 	}
 }
 
-// What is not watched while it runs is noticed before the events are stored.
+// What is not watched while it runs is noticed before the next statement, and
+// before the events are stored.
 func TestPreparedStatementThatRollsBack(t *testing.T) {
-	db := openTest(t)
-	s := openTestStore(t, db)
-	err := db.Transact(context.Background(), func(tx *Tx) error {
-		tx.Produce(event("a", "1"))
-		stmt, err := tx.Prepare(`INSERT OR ROLLBACK INTO t (id) VALUES (1), (1)`)
-		if err != nil {
-			t.Error(err)
-			return nil
-		}
-		defer stmt.Close()
-		_, _ = stmt.Exec()
-		return nil
-	})
-	if !errors.Is(err, eventmodels.ErrTransactionEnded) {
-		t.Error(err)
+	for name, test := range map[string]struct {
+		after func(tx *Tx) error // nil: nothing
+		want  string
+	}{
+		"":     {nil, eventmodels.ErrTransactionEnded.Error()},
+		"exec": {func(tx *Tx) error { _, err := tx.Exec(`INSERT INTO t (v) VALUES ('after')`); return err }, errUnseen.Error()},
+		"query": {func(tx *Tx) error {
+			rows, err := tx.Query(`INSERT INTO t (v) VALUES ('after') RETURNING id`)
+			if err == nil {
+				rows.Close()
+			}
+			return err
+		}, errUnseen.Error()},
+		"query row": {func(tx *Tx) error {
+			return tx.QueryRow(`INSERT INTO t (v) VALUES ('after') RETURNING id`).Err()
+		}, errUnseen.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := openTest(t)
+			s := openTestStore(t, db)
+			err := db.Transact(context.Background(), func(tx *Tx) error {
+				tx.Produce(event("a", "1"))
+				stmt, err := tx.Prepare(`INSERT OR ROLLBACK INTO t (id) VALUES (1), (1)`)
+				if err != nil {
+					t.Error(err)
+					return nil
+				}
+				defer stmt.Close()
+				_, _ = stmt.Exec()
+				if test.after != nil && test.after(tx) == nil {
+					t.Error("a statement after the end of the transaction was run")
+				}
+				return nil
+			})
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Error(err)
+			}
+			if n := value[int](t, db.Unwrap(), `SELECT count(*) FROM t`) + len(readAll(t, s, testScope)); n != 0 {
+				t.Errorf("%d rows are left", n)
+			}
+			usable(t, db)
+		})
 	}
-	if rows := readAll(t, s, testScope); len(rows) != 0 {
-		t.Errorf("%d events", len(rows))
-	}
-	usable(t, db)
 }
 
 func TestDeferredConstraintIsRefusedAtCommit(t *testing.T) {
