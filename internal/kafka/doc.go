@@ -20,7 +20,8 @@
 // A Client has one per flight, which is a request that callers wait for together
 // (flight.go), and those of its sender while it sends; Close waits for them. A
 // Group and a Reader have
-// one each (keep, keepWatch), which ends in Close. All others are franz-go's.
+// one each (keep, keepWatch), which ends in Close; Leave has one, which ends with
+// it. All others are franz-go's.
 //
 // # Locks
 //

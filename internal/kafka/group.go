@@ -2,13 +2,11 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -24,8 +22,10 @@ type Group struct {
 	told     Assignments
 	warn     loglimit.Limit // of what is tried again
 	started  time.Time      // what Latest means
+	joins    joins
 	life     context.Context
 	end      context.CancelFunc
+	abort    context.CancelFunc // makes franz-go give up what it waits for; nothing can be sent any more
 	patience context.Context    // how long Revoked may take at most; ends with life
 	hurry    context.CancelFunc // ends patience
 	close    sync.Once
@@ -65,7 +65,10 @@ func NewGroup(cfg GroupConfig, a Assignments) (*Group, error) {
 	}
 	g.life, g.end = context.WithCancel(context.Background())
 	g.patience, g.hurry = context.WithCancel(g.life)
-	if _, err := kgo.NewClient(append(cfg.fetching(), g.options()...)...); err != nil {
+	running, abort := context.WithCancel(context.Background())
+	g.abort = abort
+	if _, err := kgo.NewClient(append(cfg.fetching(), g.options(running)...)...); err != nil {
+		g.abort()
 		g.end()
 		return nil, fmt.Errorf("kafka: group %q: %w", cfg.Group, err)
 	}
@@ -80,7 +83,7 @@ type onNewClient func(*kgo.Client)
 // OnNewClient is franz-go's hook.
 func (fn onNewClient) OnNewClient(client *kgo.Client) { fn(client) }
 
-func (g *Group) options() []kgo.Opt {
+func (g *Group) options(running context.Context) []kgo.Opt {
 	topics := make([]string, len(g.cfg.Topics))
 	for i, t := range g.cfg.Topics {
 		topics[i] = string(t)
@@ -92,7 +95,8 @@ func (g *Group) options() []kgo.Opt {
 		}
 	}
 	opts := []kgo.Opt{
-		kgo.WithHooks(onNewClient(func(client *kgo.Client) { g.kgo = client })),
+		kgo.WithContext(running),
+		kgo.WithHooks(onNewClient(func(client *kgo.Client) { g.kgo = client }), &g.joins),
 		kgo.ConsumerGroup(g.cfg.Group),
 		kgo.ConsumeTopics(topics...),
 		kgo.ConsumeStartOffset(start),
@@ -228,44 +232,4 @@ func (g *Group) Resume(partitions []TopicPartition) {
 func (g *Group) Joined() bool {
 	_, generation := g.kgo.GroupMetadata()
 	return generation >= 0
-}
-
-// Leave leaves the group, so that others get the partitions at once, and not
-// after the session timeout. Revoked is called for what is still assigned; as
-// heartbeats have ended by then, whatever takes long, and the commits, must be
-// done before. A static member does not leave. Leave returns when the
-// coordinator has answered, or ctx ends, which also ends Revoked's.
-func (g *Group) Leave(ctx context.Context) error {
-	g.mu.Lock()
-	g.left = true
-	g.mu.Unlock()
-	defer context.AfterFunc(ctx, g.hurry)()
-	if err := g.kgo.LeaveGroupContext(ctx); err != nil && !errors.Is(err, kerr.UnknownMemberID) {
-		return fmt.Errorf("kafka: leave group %q: %w", g.cfg.Group, err)
-	}
-	return nil
-}
-
-// leaveTime bounds the leaving in a Close without a Leave.
-const leaveTime = 5 * time.Second
-
-// Close ends the member; Poll returns [ErrClosed]. Without a Leave before, it
-// leaves, for at most 5 s. It must not be called from Assignments' methods. It
-// can be called several times.
-func (g *Group) Close() {
-	g.close.Do(func() {
-		g.mu.Lock()
-		left := g.left
-		g.mu.Unlock()
-		if !left {
-			ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
-			if err := g.Leave(ctx); err != nil {
-				g.log.Warn("kafka: the group was not left; others get the partitions after the session timeout", "error", err)
-			}
-			cancel()
-		}
-		g.end()
-		g.kept.Wait()
-		g.kgo.Close()
-	})
 }

@@ -38,6 +38,44 @@ func TestGroupLeave(t *testing.T) {
 	})
 }
 
+// Leaving while a rebalance waits for another member does not wait for that, and
+// the rebalance goes on without the one that has left.
+func TestGroupLeaveDuringRebalance(t *testing.T) {
+	onClusters(t, func(t *testing.T, c *cluster) {
+		topic, group := c.topic(t, 2), string(newName("g"))
+		cfg := c.groupConfig(t, group, topic)
+		cfg.Balancers = []Balancer{Range()}
+		cfg.RebalanceTimeout = 2 * testTime
+		is := func(state string, members int) func() bool {
+			return func() bool {
+				groups, err := c.adm.DescribeGroups(timeout(t), group)
+				return err == nil && groups[group].State == state && len(groups[group].Members) == members
+			}
+		}
+		done := make(chan struct{})
+		busy := join(t, cfg, func(m *member) {
+			m.onRevoked = func(ctx context.Context, _ *member, _ []TopicPartition) {
+				select {
+				case <-done:
+				case <-ctx.Done():
+				}
+			}
+		})
+		busy.wait(t, "assigned", func() bool { return len(busy.owned) == 2 })
+		goes := join(t, cfg)
+		eventually(t, "the rebalance waits", is("PreparingRebalance", 2))
+		if err := goes.Leave(timeout(t)); err != nil {
+			t.Error(err)
+		}
+		goes.Close()
+		if !is("PreparingRebalance", 1)() {
+			t.Error("the group is not what it was, without one member")
+		}
+		close(done)
+		busy.wait(t, "assigned again", func() bool { return len(busy.calls) == 3 && len(busy.owned) == 2 })
+	})
+}
+
 // Leaving while the brokers are away, or while Revoked hangs, ends with ctx,
 // and Close then ends at once.
 func TestGroupLeaveInVain(t *testing.T) {
