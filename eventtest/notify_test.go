@@ -78,8 +78,9 @@ func TestFilteredReadersGetTheirKey(t *testing.T) {
 	one, two := filtered.Subscribe(lib, 1), filtered.Subscribe(lib, 2)
 	defer one.Unsubscribe()
 	defer two.Unsubscribe()
-	drain := bounded.Subscribe(lib)
+	drain, drained := bounded.Subscribe(lib), make(chan struct{})
 	go func() { // the bounded one waits for its reader
+		defer close(drained)
 		for range 2 {
 			<-drain.WaitChan()
 			drain.Consume()
@@ -93,6 +94,7 @@ func TestFilteredReadersGetTheirKey(t *testing.T) {
 	if got := next(t, two); got != (job{2, "running"}) {
 		t.Errorf("reader of 2 got %v", got)
 	}
+	<-drained
 }
 
 // A reader that is slow gets every event, and those of another notifier do not
