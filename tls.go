@@ -24,13 +24,10 @@ type TLSConfig struct {
 // be left out without a word.
 func (c *TLSConfig) UnmarshalJSON(text []byte) error {
 	config := new(tls.Config)
-	if err := json.Unmarshal(text, config); err != nil {
-		return fmt.Errorf("TLS configuration: %w", err)
-	}
 	fields := struct {
 		*tls.Config
 		DelayHostnameValidation bool
-	}{Config: new(tls.Config)}
+	}{Config: config}
 	strict := json.NewDecoder(bytes.NewReader(text))
 	strict.DisallowUnknownFields()
 	if err := strict.Decode(&fields); err != nil {
