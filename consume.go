@@ -56,7 +56,9 @@ type runFunc = func(context.Context, []*eventmodels.Message) error
 type HandlerOpt func(*registeredHandler, *LibraryNoDB)
 
 // WithTimeout bounds all attempts of an event together: the handler's ctx ends
-// then, and so do the retries. With OnFailureBlock each attempt has it anew.
+// then, and so do the retries. While an event could be tried, but for a free slot
+// or a server that is away, its time does not go. With OnFailureBlock each attempt
+// has it anew.
 // The default is 5 minutes, for broadcasts 30 seconds. It panics unless d is
 // positive.
 func WithTimeout(d time.Duration) HandlerOpt {

@@ -118,13 +118,14 @@ func TestDeadlineOfABatch(t *testing.T) {
 			3: 2#2 5-6
 			15: 2#2 5-6
 			25: 2#2
-			33: 5-6`)
+			34: 5-6`)
 		var deadlines []float64
 		for _, c := range calls.all[3:] {
 			deadlines = append(deadlines, c.deadline.Seconds())
 		}
-		// Alone it has the 8 s again that it had at 3 s.
-		if fmt.Sprint(deadlines) != "[13 25 33 43]" {
+		// Alone it has the 9 s again that it had at 3 s, when it had waited for
+		// a slot since 2 s.
+		if fmt.Sprint(deadlines) != "[13 25 34 44]" {
 			t.Errorf("deadlines %v", deadlines)
 		}
 		f.wantCommitted(tp, 7)

@@ -35,7 +35,8 @@ type Handler struct {
 	// BaseTopic is the topic that events were first produced to; "" is Topic.
 	BaseTopic string
 	OnFailure eventmodels.OnFailure
-	// Timeout is for all attempts of an event together; with OnFailureBlock
+	// Timeout is for all attempts of an event together, without the time that
+	// it waits for a slot or a server that is away; with OnFailureBlock
 	// for each attempt anew. 0 is 5 minutes, for a broadcast 30 seconds.
 	Timeout time.Duration
 	// NoRetry makes the first counted attempt the last one.

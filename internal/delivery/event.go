@@ -132,6 +132,9 @@ func (d *delivery) begin(now time.Time) {
 		d.deadline = now.Add(d.h.Timeout)
 	case d.giveBack:
 		d.deadline = d.deadline.Add(now.Sub(d.started))
+	case !d.next.IsZero() && now.After(d.next):
+		// Its time had come and there was no slot, or a server was away.
+		d.deadline = d.deadline.Add(now.Sub(d.next))
 	}
 	d.again = !d.started.IsZero()
 	d.giveBack, d.postponed, d.woken = false, false, false

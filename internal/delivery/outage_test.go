@@ -155,6 +155,57 @@ func TestAwayCountsNoAttempt(t *testing.T) {
 	})
 }
 
+// An event's time does not go while it could run, but for a server that is away
+// or a slot that others have: it was not tried in that time.
+func TestTimeIsNotUsedUpByOthers(t *testing.T) {
+	const hours = 2 * time.Hour
+	for name, blocks := range map[string]func(o *outage) error{
+		"a server": func(o *outage) error {
+			if o.away.Load() {
+				return errAway
+			}
+			return nil
+		},
+		"a slot": func(*outage) error { time.Sleep(hours); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := newFixture(t)
+				f.cfg.Fault = faultOf
+				var o outage
+				o.away.Store(name == "a server")
+				f.cfg.Healthy = o.healthy
+				var left []time.Duration
+				h := f.handle("invoice", "orders", func(ctx context.Context, m *eventmodels.Message) error {
+					if m.Offset == 1 {
+						return blocks(&o)
+					}
+					deadline, _ := ctx.Deadline()
+					left = append(left, time.Until(deadline))
+					if m.Attempt < 3 {
+						return errTest
+					}
+					return ctx.Err()
+				})
+				h.Timeout, h.Concurrency = 30*time.Second, 1
+				tp := at("orders", 0)
+				f.produce(tp, 2)
+				f.start(tp)
+				f.settle(hours)
+				o.away.Store(false)
+				f.settle(time.Minute)
+				// It has waited for 1 s and 2 s of its own.
+				if fmt.Sprint(left) != "[30s 29s 27s]" {
+					t.Errorf("left for each attempt: %v", left)
+				}
+				f.wantCommitted(tp, 2)
+				f.wantLogged(0, "discarded")
+				f.stop()
+			})
+		})
+	}
+}
+
 // After an outage that was only noticed when its time was up, an event has the
 // whole timeout again: all of its attempts may have failed for that reason.
 func TestWholeTimeoutAfterAnOutage(t *testing.T) {
