@@ -28,7 +28,7 @@ type letter struct {
 	fold     letters.Fold
 	ops      []op
 	failures []*slot
-	copy     *record // one with effect, as far as known; in case that the log no longer has the failure
+	copies   []record // the newest first; in case that the log no longer has the failure
 }
 
 // op is what is kept of a record that is no failure. There may be as many as
@@ -85,9 +85,7 @@ func (r *resolver) add(rec record) {
 	case letters.Letter:
 		l.failures = append(l.failures, r.place(rec))
 	case letters.Copy:
-		if l.copy == nil || !l.fold.Effective(l.copy.offset) {
-			l.copy = &rec
-		}
+		l.copies = append(l.copies, rec)
 	default:
 		l.ops = append(l.ops, op{rec.offset, rec.time.UnixNano(), r.intern(texts{h.By, h.Reason, h.Topic, h.Handler}), h.Replay})
 	}
@@ -204,14 +202,12 @@ func (l *letter) lost(id id) (Item, bool) {
 	}
 	i := slices.IndexFunc(l.ops, func(o op) bool { return o.offset == newest.Offset })
 	failure := record{offset: letters.NoRecord}
-	if carrier := l.fold.Carrier(); l.copy != nil && l.copy.offset == carrier.Offset {
-		failure = *l.copy
-	} else if i >= 0 {
+	if carrier := l.fold.Carrier().Offset; carrier != letters.NoRecord {
+		failure = l.copies[slices.IndexFunc(l.copies, func(c record) bool { return c.offset == carrier })]
+	} else { // then the newest one is an operation
 		texts := l.ops[i].texts
 		failure.time = time.Unix(0, l.ops[i].nanos)
 		failure.header = letters.Header{ID: id, Topic: texts.topic, Handler: texts.handler, Follows: letters.NoRecord}
-	} else {
-		return Item{}, false
 	}
 	if i < 0 {
 		return itemOf(state, newest, failure, nil), true
