@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,7 +66,9 @@ func (o Outcome) Failed() bool { return len(o.Problems) > 0 || len(o.Report.Viol
 // broadcasts: the longest cut, and what franz-go needs to come back.
 const settling = 3 * time.Minute
 
-// patience is how long a run may need to come to rest after the last fault.
+// patience is how long a run may do without coming nearer to its rest after the
+// last fault. With one key and many transactions handlers that are ordered by key
+// need half an hour.
 const patience = 20 * time.Minute
 
 // nextID is an event's id that no other one has.
@@ -184,10 +187,14 @@ func (w *world) settle() time.Duration {
 	began := time.Now()
 	time.Sleep(5 * time.Second)
 	w.endLoad()
-	busy := ""
-	for time.Since(began) < w.patience {
+	busy, least, progress := "", math.MaxInt, began
+	for time.Since(progress) < w.patience {
 		time.Sleep(5 * time.Second)
-		if busy = w.quiet(); busy == "" {
+		var left int
+		if busy, left = w.quiet(); left < least {
+			least, progress = left, time.Now()
+		}
+		if left == 0 {
 			report := checker.Check(w.found(), checker.Options{Settling: settling})
 			if !report.Failed() {
 				return time.Since(began)
@@ -197,14 +204,15 @@ func (w *world) settle() time.Duration {
 		w.recorder.note("not at rest: " + busy)
 		w.sessions.expire()
 	}
-	w.problem("the run has not come to rest in %v: %s", w.patience, busy)
+	w.problem("the run does not come to rest, nor nearer to it in %v: %s", w.patience, busy)
 	return time.Since(began)
 }
 
-// quiet says what is still under way; "" is nothing.
-func (w *world) quiet() string {
+// quiet says what is still under way, and how much that is.
+func (w *world) quiet() (what string, left int) {
 	var busy []string
 	if rows, parked, open := w.database.Waiting(); rows+parked+open > 0 {
+		left += rows + parked + open
 		busy = append(busy, fmt.Sprintf("%d rows in the outbox, %d parked, %d open transactions", rows, parked, open))
 	}
 	for _, group := range []string{shop.String(), search.String()} {
@@ -216,12 +224,13 @@ func (w *world) quiet() string {
 			w.must(err)
 			for _, p := range partitions {
 				if at := w.broker.Committed(group, t.Topic(), p.ID); at < p.End && p.End > 0 {
+					left += int(p.End - max(at, 0))
 					busy = append(busy, fmt.Sprintf("%s %s/%d: %d of %d", group, t.Topic(), p.ID, at, p.End))
 				}
 			}
 		}
 	}
-	return strings.Join(busy, "; ")
+	return strings.Join(busy, "; "), left
 }
 
 // close stops everything. All is handled, but a handler can still hang with an
