@@ -81,7 +81,8 @@ func WithMaxConnections(n int) Option {
 // service's own. Its transactions should begin with the write lock, which is
 // the parameter _txlock=immediate of the driver's data source name: then
 // Transact waits for its turn; else SQLITE_BUSY can come up in its middle and
-// is returned.
+// is returned. The file should be in WAL mode, or readers keep COMMIT from
+// taking place, with the same error; see [Wrap] for more.
 //
 // db is an *sql.DB over modernc.org/sqlite or something that embeds one.
 func New[TX eventdb.BasicTX, Database eventdb.BasicDB[TX]](db Database, opts ...Option) *Connection[TX, Database] {

@@ -90,7 +90,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	raw, err := sql.Open("sqlite", "file:"+filepath.Join(folder, "staff.db")+"?_txlock=immediate")
+	raw, err := sql.Open("sqlite", "file:"+filepath.Join(folder, "staff.db")+"?_txlock=immediate&_pragma=journal_mode(WAL)")
 	if err != nil {
 		return err
 	}
