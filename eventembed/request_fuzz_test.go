@@ -32,7 +32,7 @@ func FuzzParseRequest(f *testing.F) {
 	f.Add([]byte{0x7f, 0xff, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		if tagsMany(frame) {
-			t.Skip("kmsg goes through as many tagged fields as the frame says that there are")
+			return // kmsg goes through as many of them as the frame says that there are
 		}
 		key, keyErr := requestKey(frame)
 		request, err := parseRequest(frame, 1, func(id [16]byte) string { return string(id[:1]) })

@@ -119,30 +119,43 @@ func TestSwallowedErrorThatRollsBack(t *testing.T) {
 // What is not watched while it runs is noticed before the next statement, and
 // before the events are stored.
 func TestPreparedStatementThatRollsBack(t *testing.T) {
+	const breaks = `INSERT OR ROLLBACK INTO t (id) VALUES (1), (1)`
 	for name, test := range map[string]struct {
-		after func(tx *Tx) error // nil: nothing
-		want  string
+		after  func(tx *Tx) error // nil: nothing
+		want   string
+		ofPool bool // prepared for the database, and made one of the transaction
 	}{
-		"":     {nil, eventmodels.ErrTransactionEnded.Error()},
-		"exec": {func(tx *Tx) error { _, err := tx.Exec(`INSERT INTO t (v) VALUES ('after')`); return err }, errUnseen.Error()},
-		"query": {func(tx *Tx) error {
+		"":     {want: eventmodels.ErrTransactionEnded.Error()},
+		"exec": {after: func(tx *Tx) error { _, err := tx.Exec(`INSERT INTO t (v) VALUES ('after')`); return err }, want: errUnseen.Error()},
+		"exec, of the pool": {
+			after: func(tx *Tx) error { _, err := tx.Exec(`INSERT INTO t (v) VALUES ('after')`); return err },
+			want:  errUnseen.Error(), ofPool: true,
+		},
+		"query": {after: func(tx *Tx) error {
 			rows, err := tx.Query(`INSERT INTO t (v) VALUES ('after') RETURNING id`)
 			if err == nil {
 				rows.Close()
 			}
 			return err
-		}, errUnseen.Error()},
-		"query row": {func(tx *Tx) error {
+		}, want: errUnseen.Error()},
+		"query row": {after: func(tx *Tx) error {
 			return tx.QueryRow(`INSERT INTO t (v) VALUES ('after') RETURNING id`).Err()
-		}, errUnseen.Error()},
+		}, want: errUnseen.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := openTest(t)
 			s := openTestStore(t, db)
-			err := db.Transact(context.Background(), func(tx *Tx) error {
+			prepared, err := db.Unwrap().Prepare(breaks)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer prepared.Close()
+			err = db.Transact(context.Background(), func(tx *Tx) error {
 				tx.Produce(event("a", "1"))
-				stmt, err := tx.Prepare(`INSERT OR ROLLBACK INTO t (id) VALUES (1), (1)`)
-				if err != nil {
+				var stmt *sql.Stmt
+				if test.ofPool {
+					stmt = tx.Stmt(prepared)
+				} else if stmt, err = tx.Prepare(breaks); err != nil {
 					t.Error(err)
 					return nil
 				}

@@ -33,6 +33,16 @@ func (c *cluster) virtualMember(t *testing.T, d *eventembed.Dialer, edit func(*G
 	return m, warnings, func() { g.Close(); stopPolling() }
 }
 
+// busyMember is one because of which a rebalance waits until done is closed.
+func (c *cluster) busyMember(t *testing.T, n *eventembed.Network, done <-chan struct{}) (m *member, stop func()) {
+	t.Helper()
+	m, _, stop = c.virtualMember(t, n.Dialer("busy"), func(cfg *GroupConfig, m *member) {
+		cfg.Balancers = []Balancer{Range()}
+		m.onRevoked = func(context.Context, *member, []TopicPartition) { <-done }
+	})
+	return m, stop
+}
+
 // leaves calls Leave and Close and checks how long they take, up to a second.
 func leaves(t *testing.T, m *member, limit, leave time.Duration) error {
 	t.Helper()
@@ -61,10 +71,7 @@ func (c *cluster) members() int {
 func TestVirtualLeaveDuringRebalance(t *testing.T) {
 	virtual(t, func(t *testing.T, c *cluster, n *eventembed.Network) {
 		done := make(chan struct{})
-		busy, _, stopBusy := c.virtualMember(t, n.Dialer("busy"), func(cfg *GroupConfig, m *member) {
-			cfg.Balancers = []Balancer{Range()}
-			m.onRevoked = func(context.Context, *member, []TopicPartition) { <-done }
-		})
+		busy, stopBusy := c.busyMember(t, n, done)
 		defer stopBusy()
 		time.Sleep(5 * time.Second)
 		goes, warnings, stopGoes := c.virtualMember(t, n.Dialer("goes"), func(cfg *GroupConfig, _ *member) { cfg.Balancers = []Balancer{Range()} })
@@ -142,10 +149,7 @@ func TestVirtualLeaveDuringRebalanceInVain(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			virtual(t, func(t *testing.T, c *cluster, n *eventembed.Network) {
 				done := make(chan struct{})
-				_, _, stopBusy := c.virtualMember(t, n.Dialer("busy"), func(cfg *GroupConfig, m *member) {
-					cfg.Balancers = []Balancer{Range()}
-					m.onRevoked = func(context.Context, *member, []TopicPartition) { <-done }
-				})
+				_, stopBusy := c.busyMember(t, n, done)
 				defer stopBusy()
 				defer close(done)
 				time.Sleep(5 * time.Second)
