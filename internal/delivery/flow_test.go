@@ -215,6 +215,52 @@ func TestConcurrencyAndQueueDepth(t *testing.T) {
 	})
 }
 
+// A queue is filled when it is half empty, several records at once; but after
+// each run, where others wait for the room, and when the runs end.
+func TestQueueIsFilledAtOnce(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		set  func(*fixture, *Handler)
+		want []int // in the queue, second by second
+	}{
+		{"alone", func(*fixture, *Handler) {}, []int{8, 7, 6, 5, 8, 7, 6, 5, 8}},
+		{"batches", func(_ *fixture, h *Handler) { h.Batch = 3 }, []int{8, 5, 8, 5, 8}},
+		{"large batches", func(_ *fixture, h *Handler) { h.Batch = 6 }, []int{8, 8, 8, 8}},
+		{"ordered", func(_ *fixture, h *Handler) { h.Ordering = ByKey }, []int{8, 8, 8, 8}},
+		{"with another", func(f *fixture, _ *Handler) { f.handle("audit", "orders", nil) }, []int{8, 8, 8, 8}},
+		{"paused", func(f *fixture, _ *Handler) {
+			go func() {
+				time.Sleep(2500 * time.Millisecond)
+				f.engine.Pause("invoice")
+			}()
+		}, []int{8, 7, 6, 8, 8}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := newFixture(t)
+				h := f.handle("invoice", "orders", sleepy(time.Second))
+				h.Concurrency, h.QueueDepth = 1, 8
+				c.set(f, h)
+				f.produce(at("orders", 0), 100)
+				f.start(at("orders", 0))
+				f.settle(500 * time.Millisecond)
+				var got []int
+				for range c.want {
+					got = append(got, f.engine.Stats()[0].Queued)
+					f.settle(time.Second)
+				}
+				if !slices.Equal(got, c.want) {
+					t.Errorf("%d in the queue, not %d", got, c.want)
+				}
+				f.engine.Resume("invoice")
+				f.settle(2 * time.Minute)
+				f.wantCommitted(at("orders", 0), 100)
+				f.stop()
+			})
+		})
+	}
+}
+
 // A handler that ignores its context keeps its slot and its event undone, is
 // reported once, and stops nobody else.
 func TestHungHandler(t *testing.T) {

@@ -151,6 +151,14 @@ type handler struct {
 // queueFull reports whether the queue takes no more.
 func (h *handler) queueFull() bool { return h.queue.len()+h.counted >= h.QueueDepth }
 
+// plenty reports whether the queue has enough to wait for more, so that several
+// records are admitted one after the other, while what they share is at hand,
+// and not one after each run. Where other handlers of the topic wait for the
+// same room, or lanes for their turn, it never has.
+func (h *handler) plenty() bool {
+	return h.Ordering == Unordered && len(h.topic.handlers) == 1 && h.queue.len() > max(h.QueueDepth/2, h.Batch)
+}
+
 // ready is how many runs there is something for, or more.
 func (h *handler) ready() int { return h.groups.len() + h.due.len() + h.queue.len() }
 

@@ -312,9 +312,12 @@ func (s *scheduler) next(w *worker, now time.Time) bool {
 		h.workers--
 		s.release(h)
 	}
-	if admitted {
+	switch {
+	case admitted:
 		s.refill(h.topic, now)
-	} else {
+	case more && h.plenty():
+		// It comes back here when it has less, or gives its slot back.
+	default:
 		s.refillFor(h, now)
 	}
 	return more
