@@ -3,21 +3,25 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/seed46dd6f11/events/bench/internal/compare"
 )
 
-// snapshotRate is the number of rows that come a second while a snapshot is
-// held.
-const snapshotRate = 1000
+const (
+	snapshotRate  = 1000 // rows that come a second while a snapshot is held
+	snapshotFills = 3    // how many times the rows of other trials are drained afterwards
+)
 
 // growthSnapshot drains rows after somebody has kept a transaction open for
 // minutes, with a relay that has worked all the time.
 func (b bench) growthSnapshot() compare.Measurement {
 	return compare.Measurement{
 		Name:  "growth/snapshot",
-		Title: fmt.Sprintf("%d rows moved to Kafka after %v with %d rows a second, in which somebody holds a snapshot", b.size.grown, b.size.held, snapshotRate),
+		Title: fmt.Sprintf("%d rows moved to Kafka after %v with %d rows a second, in which somebody holds a snapshot", snapshotFills*b.size.grown, b.size.held, snapshotRate),
 		Unit:  "rows",
 		Axis:  "open transaction (0: none, 1: reads, 2: has written)",
 		Notes: []string{
@@ -69,37 +73,42 @@ func (r *relaying) heldOpen(ctx context.Context, t *compare.Trial, transaction i
 	const pause = time.Second / 10
 	for next, end := time.Now(), time.Now().Add(r.size.held); next.Before(end); next = next.Add(pause) {
 		time.Sleep(time.Until(next))
-		took, err := r.pass(ctx, fillOurs+" LIMIT "+fmt.Sprint(snapshotRate/10), topic)
+		var committing time.Time
+		err := r.pass(ctx, func() { committing = time.Now() }, topic, fillOurs+" LIMIT "+fmt.Sprint(snapshotRate/10))
 		if err != nil {
 			return err
 		}
-		transit = append(transit, took)
+		transit = append(transit, time.Since(committing))
 	}
 	t.Latencies("in transit", transit)
-	t.Begin()
-	if _, err := r.pass(ctx, fillOurs, topic); err != nil {
+	if err := r.pass(ctx, t.Begin, topic, slices.Repeat([]string{fillOurs}, snapshotFills)...); err != nil {
 		return err
 	}
-	t.End(r.rows)
+	t.End(snapshotFills * r.rows)
 	return nil
 }
 
-// pass commits rows and waits until the relay has deleted the last one. It
-// returns how long that has taken.
-func (r *relaying) pass(ctx context.Context, fill, topic string) (time.Duration, error) {
+// pass commits the rows of fills, calling committing before COMMIT, and waits
+// until the relay has deleted the last one.
+func (r *relaying) pass(ctx context.Context, committing func(), topic string, fills ...string) error {
 	ctx, cancel := patiently(ctx)
 	defer cancel()
-	began := time.Now()
-	if _, err := r.conn.Exec(ctx, fill, []string{topic}); err != nil {
-		return 0, err
-	}
 	var last int64
-	if err := r.conn.QueryRow(ctx, "SELECT last_value FROM events_outbox_seq_seq").Scan(&last); err != nil {
-		return 0, err
+	err := pgx.BeginFunc(ctx, r.conn, func(tx pgx.Tx) error {
+		for _, fill := range fills {
+			if _, err := tx.Exec(ctx, fill, []string{topic}); err != nil {
+				return err
+			}
+		}
+		err := tx.QueryRow(ctx, "SELECT last_value FROM events_outbox_seq_seq").Scan(&last)
+		committing()
+		return err
+	})
+	if err != nil {
+		return err
 	}
-	err := poll(ctx, func(ctx context.Context) (gone bool, err error) {
+	return poll(ctx, func(ctx context.Context) (gone bool, err error) {
 		err = r.conn.QueryRow(ctx, "SELECT NOT EXISTS (SELECT FROM events_outbox WHERE scope = '' AND seq = $1)", last).Scan(&gone)
 		return gone, err
 	})
-	return time.Since(began), err
 }
