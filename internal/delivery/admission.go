@@ -109,6 +109,7 @@ func (s *scheduler) refillFor(h *handler, now time.Time) {
 // every handler of the topic has room, and reports whether it has moved any.
 // The partitions take turns.
 func (s *scheduler) admit(t *topic, now time.Time) (admitted bool) {
+	t.admitted = now
 	for t.line.len() > 0 && t.hasRoom() {
 		p := t.line.pop()
 		p.inLine = false

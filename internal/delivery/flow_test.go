@@ -216,49 +216,67 @@ func TestConcurrencyAndQueueDepth(t *testing.T) {
 }
 
 // A queue is filled when it is half empty, several records at once; but after
-// each run, where others wait for the room, and when the runs end.
+// each run where runs take long, and where others wait for the room.
 func TestQueueIsFilledAtOnce(t *testing.T) {
+	const short, long = time.Millisecond, admitWithin
 	for _, c := range []struct {
 		name string
+		run  time.Duration
 		set  func(*fixture, *Handler)
-		want []int // in the queue, second by second
+		want []int // in the queue, in the middle of each run
 	}{
-		{"alone", func(*fixture, *Handler) {}, []int{8, 7, 6, 5, 8, 7, 6, 5, 8}},
-		{"batches", func(_ *fixture, h *Handler) { h.Batch = 3 }, []int{8, 5, 8, 5, 8}},
-		{"large batches", func(_ *fixture, h *Handler) { h.Batch = 6 }, []int{8, 8, 8, 8}},
-		{"ordered", func(_ *fixture, h *Handler) { h.Ordering = ByKey }, []int{8, 8, 8, 8}},
-		{"with another", func(f *fixture, _ *Handler) { f.handle("audit", "orders", nil) }, []int{8, 8, 8, 8}},
-		{"paused", func(f *fixture, _ *Handler) {
-			go func() {
-				time.Sleep(2500 * time.Millisecond)
-				f.engine.Pause("invoice")
-			}()
-		}, []int{8, 7, 6, 8, 8}},
+		{"alone", short, func(*fixture, *Handler) {}, []int{8, 7, 6, 5, 8, 7, 6, 5, 8}},
+		{"long", long, func(*fixture, *Handler) {}, []int{8, 8, 8, 8}},
+		{"neither long nor short", long / 2, func(*fixture, *Handler) {}, []int{8, 7, 8, 7, 8}},
+		{"batches", short, func(_ *fixture, h *Handler) { h.Batch = 3 }, []int{8, 5, 8, 5, 8}},
+		{"large batches", short, func(_ *fixture, h *Handler) { h.Batch = 6 }, []int{8, 8, 8, 8}},
+		{"ordered", short, func(_ *fixture, h *Handler) { h.Ordering = ByKey }, []int{8, 8, 8, 8}},
+		{"with another", short, func(f *fixture, _ *Handler) { f.handle("audit", "orders", nil) }, []int{8, 8, 8, 8}},
+		{"paused after the second run", short, func(*fixture, *Handler) {}, []int{8, 7, 6, 8, 8}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				f := newFixture(t)
-				h := f.handle("invoice", "orders", sleepy(time.Second))
+				h := f.handle("invoice", "orders", sleepy(c.run))
 				h.Concurrency, h.QueueDepth = 1, 8
 				c.set(f, h)
 				f.produce(at("orders", 0), 100)
 				f.start(at("orders", 0))
-				f.settle(500 * time.Millisecond)
+				f.settle(c.run / 2)
 				var got []int
-				for range c.want {
+				for i := range c.want {
 					got = append(got, f.engine.Stats()[0].Queued)
-					f.settle(time.Second)
+					if i == 2 && strings.HasPrefix(c.name, "paused") {
+						f.engine.Pause("invoice")
+					}
+					f.settle(c.run)
 				}
 				if !slices.Equal(got, c.want) {
 					t.Errorf("%d in the queue, not %d", got, c.want)
 				}
 				f.engine.Resume("invoice")
-				f.settle(2 * time.Minute)
+				f.settle(time.Minute)
 				f.wantCommitted(at("orders", 0), 100)
 				f.stop()
 			})
 		})
 	}
+}
+
+// A partition is not paused while a slow handler makes progress with it.
+func TestSlowProgressDoesNotPause(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFixture(t)
+		h := f.handle("invoice", "orders", sleepy(200*time.Millisecond))
+		h.Concurrency = 1
+		f.produce(at("orders", 0), 1000)
+		f.start(at("orders", 0))
+		f.settle(time.Minute)
+		if len(f.noted(&f.pauses)) > 0 {
+			t.Errorf("paused: %v", f.noted(&f.pauses))
+		}
+		f.stop()
+	})
 }
 
 // A handler that ignores its context keeps its slot and its event undone, is

@@ -112,6 +112,8 @@ type topic struct {
 	handlers []*handler
 	// line are the partitions with something to admit, which take turns.
 	line fifo[*partition]
+	// admitted is when it was last tried to admit something.
+	admitted time.Time
 }
 
 // hasRoom reports whether every handler's queue can take one more.
@@ -153,11 +155,15 @@ func (h *handler) queueFull() bool { return h.queue.len()+h.counted >= h.QueueDe
 
 // plenty reports whether the queue has enough to wait for more, so that several
 // records are admitted one after the other, while what they share is at hand,
-// and not one after each run. Where other handlers of the topic wait for the
-// same room, or lanes for their turn, it never has.
-func (h *handler) plenty() bool {
-	return h.Ordering == Unordered && len(h.topic.handlers) == 1 && h.queue.len() > max(h.QueueDepth/2, h.Batch)
+// and not one after each run. Where runs take long, other handlers of the topic
+// wait for the same room, or lanes for their turn, it never has.
+func (h *handler) plenty(now time.Time) bool {
+	return h.queue.len() > max(h.QueueDepth/2, h.Batch) && now.Sub(h.topic.admitted) < admitWithin &&
+		h.Ordering == Unordered && len(h.topic.handlers) == 1
 }
+
+// admitWithin bounds how long plenty keeps records waiting.
+const admitWithin = 10 * time.Millisecond
 
 // ready is how many runs there is something for, or more.
 func (h *handler) ready() int { return h.groups.len() + h.due.len() + h.queue.len() }

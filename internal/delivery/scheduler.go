@@ -315,8 +315,8 @@ func (s *scheduler) next(w *worker, now time.Time) bool {
 	switch {
 	case admitted:
 		s.refill(h.topic, now)
-	case more && h.plenty():
-		// It comes back here when it has less, or gives its slot back.
+	case more && h.plenty(now):
+		// It comes back here soon, and then the queue has less.
 	default:
 		s.refillFor(h, now)
 	}
