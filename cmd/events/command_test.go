@@ -18,7 +18,10 @@ import (
 	"github.com/seed46dd6f11/events/eventmysql"
 	"github.com/seed46dd6f11/events/eventnodb"
 	"github.com/seed46dd6f11/events/eventpg"
+	"github.com/seed46dd6f11/events/events2"
 	"github.com/seed46dd6f11/events/eventsqlite"
+	"github.com/seed46dd6f11/events/internal/mysqltest"
+	"github.com/seed46dd6f11/events/internal/s2tables"
 )
 
 // A service fails to handle five events; what the command says of their
@@ -197,6 +200,28 @@ func TestParked(t *testing.T) {
 			key:   "`key`",
 		})
 	})
+	t.Run("singlestore", func(t *testing.T) {
+		server := mysqltest.ServerDSN(t, "EVENTS_S2_DSN", "EVENTS_MYSQL_DSN")
+		dsn := mysqltest.EmptyDatabase(t, server)
+		db := mysqltest.Pool(t, dsn)
+		create := func() error { return s2tables.Create(ctx, db, events2.Schema) }
+		if os.Getenv("EVENTS_S2_DSN") != "" {
+			create = func() error { return events2.Migrate(ctx, db) }
+		}
+		if err := create(); err != nil {
+			t.Fatal(err)
+		}
+		testParked(t, "singlestore:"+dsn, parkedRows{
+			exec: func(statement string, args ...any) error {
+				_, err := db.ExecContext(ctx, statement, args...)
+				return err
+			},
+			bind:  func(int) string { return "?" },
+			stamp: func(at time.Time) any { return at.UnixMicro() },
+			id:    func(id uuid.UUID) any { return id[:] },
+			key:   "`key`",
+		})
+	})
 }
 
 // parkedRows writes rows as a database wants them.
@@ -280,6 +305,7 @@ func TestUsage(t *testing.T) {
 		{"letters", "replay", "-brokers", "b", "-group", "g", "-payload", "x", "-all"},
 		{"parked", "list"}, {"parked", "discard", "-dsn", "sqlite:x"}, {"parked", "discard", "-dsn", "sqlite:x", "abc"},
 		{"parked", "list", "-dsn", "mysql://me:" + secret + "@h/d"},
+		{"parked", "list", "-dsn", "singlestore://me:" + secret + "@h/d"},
 		{"lag", "x", "-brokers", "b"},
 	} {
 		_, errs := s.run(exitUsage, args...)

@@ -17,6 +17,7 @@ import (
 	"github.com/seed46dd6f11/events/eventmysql"
 	"github.com/seed46dd6f11/events/eventnodb"
 	"github.com/seed46dd6f11/events/eventpg"
+	"github.com/seed46dd6f11/events/events2"
 	"github.com/seed46dd6f11/events/eventsqlite"
 )
 
@@ -57,7 +58,7 @@ type outbox interface {
 }
 
 // dsnForms is what -dsn may be.
-const dsnForms = "postgres://..., mysql:user:password@tcp(host:3306)/database or sqlite:path/file"
+const dsnForms = "postgres://..., mysql:user:password@tcp(host:3306)/database, singlestore: and the same, or sqlite:path/file"
 
 // database is a Library with the database that -dsn names. Kafka is not asked.
 func (c *call) database(ctx context.Context) (outbox, error) {
@@ -66,7 +67,8 @@ func (c *call) database(ctx context.Context) (outbox, error) {
 	var lib outbox
 	var closeDB func() error
 	path, isFile := strings.CutPrefix(c.dsn, "sqlite:")
-	name, isMySQL := strings.CutPrefix(c.dsn, "mysql:")
+	mysqlName, isMySQL := strings.CutPrefix(c.dsn, "mysql:")
+	singleStoreName, isSingleStore := strings.CutPrefix(c.dsn, "singlestore:")
 	switch {
 	case isFile:
 		if _, err := os.Stat(path); err != nil {
@@ -83,12 +85,18 @@ func (c *call) database(ctx context.Context) (outbox, error) {
 			return nil, err
 		}
 		lib, closeDB = configured(eventpg.NewLibrary(), db, c.prefix), db.Close
-	case isMySQL && !strings.HasPrefix(name, "//"):
-		db, err := eventmysql.Open(ctx, name, eventmysql.WithMaxConnections(2))
+	case isMySQL && !strings.HasPrefix(mysqlName, "//"):
+		db, err := eventmysql.Open(ctx, mysqlName, eventmysql.WithMaxConnections(2))
 		if err != nil {
 			return nil, err
 		}
 		lib, closeDB = configured(eventmysql.NewLibrary(), db, c.prefix), db.Close
+	case isSingleStore && !strings.HasPrefix(singleStoreName, "//"):
+		db, err := events2.Open(ctx, singleStoreName, events2.WithMaxConnections(2))
+		if err != nil {
+			return nil, err
+		}
+		lib, closeDB = configured(events2.NewLibrary(), db, c.prefix), db.Close
 	default:
 		return nil, &usageError{"-dsn: want " + dsnForms}
 	}

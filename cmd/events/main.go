@@ -25,8 +25,8 @@
 //	-tls      EVENTS_TLS      JSON as events.TLSConfig reads it; {} for the defaults
 //	-by       EVENTS_BY       who acts; default USER   letters
 //
-// The database is postgres://..., mysql: and a data source name of
-// go-sql-driver/mysql, or sqlite: and a file.
+// The database is postgres://..., mysql: or singlestore: and a data source name
+// of go-sql-driver/mysql, or sqlite: and a file.
 //
 // Whatever touches more than one thing only shows what it would do, and how
 // much, until it is told -yes.

@@ -145,8 +145,7 @@ func main() {
 	dsn := flag.String("postgres", "", "the URL of a PostgreSQL database")
 	flag.Parse()
 	if *dsn == "" {
-		fmt.Println("needs PostgreSQL: -postgres URL")
-		return
+		log.Fatal("needs PostgreSQL: -postgres URL")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
