@@ -27,7 +27,10 @@ func (b bench) produce(goroutines int) compare.Measurement {
 	const bytes = 1024
 	p := producing{bench: b, goroutines: goroutines, perCall: 1, bytes: bytes}
 	notes := produceNotes
-	if goroutines == 1 {
+	if goroutines > 1 {
+		notes = append(slices.Clone(notes), "By the CPU profile (of 1,000 goroutines) the time of events is 24 % compression, 14 % attributes and headers, 9 % waiting for the acknowledgement or the end of the call's context, 5 % metrics. "+
+			"What its headers cost, an event being 1.2 times as large, is what lies between the two rows of franz-go.")
+	} else {
 		notes = append(slices.Clone(notes), "Alone in its request an event pays for all of it: about 40 allocations of franz-go's client, over whose connections events sends.")
 	}
 	return compare.Measurement{
