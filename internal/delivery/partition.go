@@ -162,7 +162,7 @@ func (h *handler) plenty(now time.Time) bool {
 		h.Ordering == Unordered && len(h.topic.handlers) == 1
 }
 
-// admitWithin bounds how long plenty keeps records waiting.
+// admitWithin is how long after an admission plenty may put off the next one.
 const admitWithin = 10 * time.Millisecond
 
 // ready is how many runs there is something for, or more.

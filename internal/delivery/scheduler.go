@@ -316,7 +316,7 @@ func (s *scheduler) next(w *worker, now time.Time) bool {
 	case admitted:
 		s.refill(h.topic, now)
 	case more && h.plenty(now):
-		// It comes back here soon, and then the queue has less.
+		// It comes back here after its next run.
 	default:
 		s.refillFor(h, now)
 	}
