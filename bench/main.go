@@ -165,6 +165,7 @@ func (args arguments) facts(ctx context.Context, s *servers.Servers) ([]string, 
 // howToRead says how the report is read.
 var howToRead = []string{
 	"Of each round's rate the report has minimum, median and maximum; of everything else the median. A ratio is one of medians. Contenders take turns in every round, on new topics and emptied, vacuumed tables after a checkpoint; each round begins with another one. Before the first measurement there is a round that does not count.",
+	"Ratios differ between runs, too, as the load of a machine's neighbours does: those of two runs on one day by more than a third of the larger one. Run it more than once before a small difference means something.",
 	"The rates are those of a machine whose few CPUs run broker, database and client at the same time: what one of them saves the others get. What counts is the ratio.",
 	"Allocations, bytes, CPU time (user and system) and memory are of the whole process of the client, what it does in the background included. Memory is the most that Go's runtime had from the system at a time.",
 	"Where less is better the ratio is below 1; the second part of the picture has it the other way round, so that right is faster in both.",
