@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -74,28 +73,28 @@ func (r *relaying) heldOpen(ctx context.Context, t *compare.Trial, transaction i
 	for next, end := time.Now(), time.Now().Add(r.size.held); next.Before(end); next = next.Add(pause) {
 		time.Sleep(time.Until(next))
 		var committing time.Time
-		err := r.pass(ctx, func() { committing = time.Now() }, topic, fillOurs+" LIMIT "+fmt.Sprint(snapshotRate/10))
+		err := r.pass(ctx, func() { committing = time.Now() }, topic, fillOurs+" LIMIT "+fmt.Sprint(snapshotRate/10), 1)
 		if err != nil {
 			return err
 		}
 		transit = append(transit, time.Since(committing))
 	}
 	t.Latencies("in transit", transit)
-	if err := r.pass(ctx, t.Begin, topic, slices.Repeat([]string{fillOurs}, snapshotFills)...); err != nil {
+	if err := r.pass(ctx, t.Begin, topic, fillOurs, snapshotFills); err != nil {
 		return err
 	}
 	t.End(snapshotFills * r.rows)
 	return nil
 }
 
-// pass commits the rows of fills, calling committing before COMMIT, and waits
-// until the relay has deleted the last one.
-func (r *relaying) pass(ctx context.Context, committing func(), topic string, fills ...string) error {
+// pass commits the rows of several fills, calling committing before COMMIT, and
+// waits until the relay has deleted the last one.
+func (r *relaying) pass(ctx context.Context, committing func(), topic, fill string, fills int) error {
 	ctx, cancel := patiently(ctx)
 	defer cancel()
 	var last int64
 	err := pgx.BeginFunc(ctx, r.conn, func(tx pgx.Tx) error {
-		for _, fill := range fills {
+		for range fills {
 			if _, err := tx.Exec(ctx, fill, []string{topic}); err != nil {
 				return err
 			}

@@ -32,7 +32,7 @@ func (b bench) once() compare.Measurement {
 			"bare: BEGIN, INSERT of the mark, INSERT of the effect, COMMIT by pgx, without Kafka. bare, round trips: 3: BEGIN and the mark in one pgx.Batch, then the effect, then COMMIT, which is what events sends. pipelined: all four in one pgx.Batch.",
 			"Where the distance to pipelined comes from: first the round trips, three instead of one, which cost the database's processes more than ours. BEGIN travels with the mark, but the handler is not called before it is known whether the event is new, " +
 				"it waits for the result of its own statement, and only its return says whether to commit. What needs one round trip cannot let a handler see a result; batches share the three among their events.",
-			"What else events does is the distance to \"bare, round trips: 3\". Of the 55 µs of CPU that our process needs more for an event, by profile, BEGIN and the mark are 23 (a connection, contexts and a transaction of database/sql, " +
+			"What else events does is the distance to \"bare, round trips: 3\". Of the CPU time that our process needs more for an event, 55 µs where it was profiled, BEGIN and the mark are 23 (a connection, contexts and a transaction of database/sql, " +
 				"an INSERT that takes any number of marks and returns the new ones), decoding the payload 9, COMMIT 7, the handler's INSERT through database/sql 5, engine, group and garbage collector the rest.",
 		},
 		Open: func(ctx context.Context, c *compare.Cleanup) ([]compare.Contender, error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"fmt"
 	"net"
 	"os"
@@ -176,42 +177,8 @@ func TestParked(t *testing.T) {
 			key:   "key",
 		})
 	})
-	t.Run("mysql", func(t *testing.T) {
-		dsn := os.Getenv("EVENTS_MYSQL_DSN")
-		if dsn == "" {
-			if strings.Contains(os.Getenv("EVENTS_REQUIRE"), "mysql") {
-				t.Fatal("EVENTS_MYSQL_DSN is not set, and EVENTS_REQUIRE wants MySQL")
-			}
-			t.Skip("no MySQL: EVENTS_MYSQL_DSN is not set; scripts/services up starts one")
-		}
-		db, err := eventmysql.Open(ctx, dsn, eventmysql.WithMigrate())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		testParked(t, "mysql:"+dsn, parkedRows{
-			exec: func(statement string, args ...any) error {
-				_, err := db.Unwrap().ExecContext(ctx, statement, args...)
-				return err
-			},
-			bind:  func(int) string { return "?" },
-			stamp: func(at time.Time) any { return at.UnixMicro() },
-			id:    func(id uuid.UUID) any { return id[:] },
-			key:   "`key`",
-		})
-	})
-	t.Run("singlestore", func(t *testing.T) {
-		server := mysqltest.ServerDSN(t, "EVENTS_S2_DSN", "EVENTS_MYSQL_DSN")
-		dsn := mysqltest.EmptyDatabase(t, server)
-		db := mysqltest.Pool(t, dsn)
-		create := func() error { return s2tables.Create(ctx, db, events2.Schema) }
-		if os.Getenv("EVENTS_S2_DSN") != "" {
-			create = func() error { return events2.Migrate(ctx, db) }
-		}
-		if err := create(); err != nil {
-			t.Fatal(err)
-		}
-		testParked(t, "singlestore:"+dsn, parkedRows{
+	mysqlRows := func(db *sql.DB) parkedRows {
+		return parkedRows{
 			exec: func(statement string, args ...any) error {
 				_, err := db.ExecContext(ctx, statement, args...)
 				return err
@@ -220,7 +187,27 @@ func TestParked(t *testing.T) {
 			stamp: func(at time.Time) any { return at.UnixMicro() },
 			id:    func(id uuid.UUID) any { return id[:] },
 			key:   "`key`",
-		})
+		}
+	}
+	t.Run("mysql", func(t *testing.T) {
+		dsn := mysqltest.ServerDSN(t, "EVENTS_MYSQL_DSN")
+		db := mysqltest.Pool(t, dsn)
+		if err := eventmysql.Migrate(ctx, db); err != nil {
+			t.Fatal(err)
+		}
+		testParked(t, "mysql:"+dsn, mysqlRows(db))
+	})
+	t.Run("singlestore", func(t *testing.T) {
+		dsn := mysqltest.EmptyDatabase(t, mysqltest.ServerDSN(t, "EVENTS_S2_DSN", "EVENTS_MYSQL_DSN"))
+		db := mysqltest.Pool(t, dsn)
+		create := func() error { return s2tables.Create(ctx, db, events2.Schema) }
+		if os.Getenv("EVENTS_S2_DSN") != "" {
+			create = func() error { return events2.Migrate(ctx, db) }
+		}
+		if err := create(); err != nil {
+			t.Fatal(err)
+		}
+		testParked(t, "singlestore:"+dsn, mysqlRows(db))
 	})
 }
 

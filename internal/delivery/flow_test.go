@@ -220,33 +220,36 @@ func TestConcurrencyAndQueueDepth(t *testing.T) {
 func TestQueueIsFilledAtOnce(t *testing.T) {
 	const short, long = time.Millisecond, admitWithin
 	for _, c := range []struct {
-		name string
-		run  time.Duration
-		set  func(*fixture, *Handler)
-		want []int // in the queue, in the middle of each run
+		name  string
+		run   time.Duration
+		set   func(*fixture, *Handler) // nil: nothing
+		pause int                      // in the middle of which run, counted from 0; 0: not at all
+		want  []int                    // in the queue, in the middle of each run
 	}{
-		{"alone", short, func(*fixture, *Handler) {}, []int{8, 7, 6, 5, 8, 7, 6, 5, 8}},
-		{"long", long, func(*fixture, *Handler) {}, []int{8, 8, 8, 8}},
-		{"neither long nor short", long / 2, func(*fixture, *Handler) {}, []int{8, 7, 8, 7, 8}},
-		{"batches", short, func(_ *fixture, h *Handler) { h.Batch = 3 }, []int{8, 5, 8, 5, 8}},
-		{"large batches", short, func(_ *fixture, h *Handler) { h.Batch = 6 }, []int{8, 8, 8, 8}},
-		{"ordered", short, func(_ *fixture, h *Handler) { h.Ordering = ByKey }, []int{8, 8, 8, 8}},
-		{"with another", short, func(f *fixture, _ *Handler) { f.handle("audit", "orders", nil) }, []int{8, 8, 8, 8}},
-		{"paused after the second run", short, func(*fixture, *Handler) {}, []int{8, 7, 6, 8, 8}},
+		{"alone", short, nil, 0, []int{8, 7, 6, 5, 8, 7, 6, 5, 8}},
+		{"long", long, nil, 0, []int{8, 8, 8, 8}},
+		{"neither long nor short", long / 2, nil, 0, []int{8, 7, 8, 7, 8}},
+		{"batches", short, func(_ *fixture, h *Handler) { h.Batch = 3 }, 0, []int{8, 5, 8, 5, 8}},
+		{"large batches", short, func(_ *fixture, h *Handler) { h.Batch = 6 }, 0, []int{8, 8, 8, 8}},
+		{"ordered", short, func(_ *fixture, h *Handler) { h.Ordering = ByKey }, 0, []int{8, 8, 8, 8}},
+		{"with another", short, func(f *fixture, _ *Handler) { f.handle("audit", "orders", nil) }, 0, []int{8, 8, 8, 8}},
+		{"paused", short, nil, 2, []int{8, 7, 6, 8, 8}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				f := newFixture(t)
 				h := f.handle("invoice", "orders", sleepy(c.run))
 				h.Concurrency, h.QueueDepth = 1, 8
-				c.set(f, h)
+				if c.set != nil {
+					c.set(f, h)
+				}
 				f.produce(at("orders", 0), 100)
 				f.start(at("orders", 0))
 				f.settle(c.run / 2)
 				var got []int
 				for i := range c.want {
 					got = append(got, f.engine.Stats()[0].Queued)
-					if i == 2 && strings.HasPrefix(c.name, "paused") {
+					if i > 0 && i == c.pause {
 						f.engine.Pause("invoice")
 					}
 					f.settle(c.run)
